@@ -19,7 +19,7 @@ import torch  # isort: skip
 from torch import Tensor  # isort: skip
 
 from peftlab.engine.memory import keep_freed_memory
-from peftlab.models.fused.matmul import linear, matmul
+from peftlab.models.fused.products import linear, matmul
 
 SHAPES = [
     ("MiniLM query, key, value", 384, 1152),

@@ -12,6 +12,8 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["TRITON_INTERPRET"] = "1"  # before torch imports Triton
+# Which kernel is faster is chance on a busy machine, and another one computes other bits.
+os.environ.setdefault("PEFTLAB_PRODUCTS", "own")
 # Tests have caches of their own, but not for compiled kernels: that would be minutes for each.
 os.environ.setdefault(
     "NUMBA_CACHE_DIR",

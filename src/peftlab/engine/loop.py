@@ -25,6 +25,7 @@ from peftlab.engine.reported import ReportedEvaluation, without_best
 from peftlab.engine.schedule import EvaluationSchedule, rows_of_steps
 from peftlab.engine.steps import Steps
 from peftlab.engine.tally import Tally, record_evaluation
+from peftlab.models.fused.choices import Choices, using
 from peftlab.tasks.selection import has_stopped_early
 
 
@@ -51,7 +52,8 @@ def training(
 
     It goes on from the newest checkpoint, to the same bits as without a break: the order of the
     examples depends on the order seed and the epoch alone, a dropout mask on the position of the
-    dropped value (models/dropout.py), so the state of no generator is saved. torch's own generator,
+    dropped value (models/dropout.py), so the state of no generator is saved, but which kernels
+    compute its products is. torch's own generator,
     from which a method may draw something else, is seeded anew each step and put back at the end.
     The joules used before a break are added to an open meter `energy`.
 
@@ -61,9 +63,11 @@ def training(
     device = next(classifier.module.parameters()).device
     with (
         torch.random.fork_rng(devices=own_generators(device)),
+        using(Choices()) as choices,
         Steps.active(classifier, trial, data, micro_batch=micro_batch) as steps,
     ):
-        yield Training(steps, tell, checkpoints, best, stop_after, energy, clock or Clock())
+        clock = clock or Clock()
+        yield Training(steps, tell, checkpoints, best, stop_after, energy, clock, choices)
 
 
 class Training:
@@ -78,10 +82,12 @@ class Training:
         stop_after: int | None,
         energy: Energy | None,
         clock: Clock,
+        choices: Choices,
     ) -> None:
         self.steps, self.trial, self.data = steps, steps.trial, steps.data
         self.module = steps.classifier.module
         self.tell, self.checkpoints, self.energy = tell, checkpoints, energy
+        self.choices = choices
         self.best, self.stop_after = best, stop_after
         self.schedule = EvaluationSchedule.of(self.trial, len(self.data.train))
         self.steps_per_epoch = self.trial.training.steps_per_epoch(len(self.data.train))
@@ -227,6 +233,7 @@ class Training:
             "embedding_factor": self.steps.embedding_factor,
             "best": None if self.best is None else self.best.progress(),
             "micro_batch": self.steps.micro_batch,
+            "products": self.choices.known,
             "energy_joules": None if self.energy is None else self.energy.read(),
         }
 
@@ -246,6 +253,7 @@ class Training:
             evaluations = [Evaluation.of(one) for one in values["evaluations"]]
             tally = Tally(**{**values, "evaluations": evaluations})
             losses, micro_batch = progress["losses"], int(progress["micro_batch"])
+            products = dict(progress.get("products", {}))  # missing in those of older versions
             if self.best is not None:
                 self.best.restore(found.tensors, progress["best"])
             self.steps.restore(replace(found, tensors=without_best(found.tensors)))
@@ -253,6 +261,7 @@ class Training:
             return
         self.tally, self.losses = tally, losses
         self.steps.micro_batch = min(self.steps.micro_batch, micro_batch)
+        self.choices.known.update(products)
         if self.energy is not None:  # a checkpoint of an older version tells nothing of it
             self.energy.go_on_from(progress.get("energy_joules"))
         self.tell(

@@ -1,17 +1,21 @@
-"""The kernel for matrix products gives torch's results, for every shape and layout."""
+"""The kernels for matrix products give torch's results, for every shape and layout."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from peftlab.models.fused.matmul import DEPTH, PAGE, add_matmul, linear, matmul
+from peftlab.models.fused.choices import CHOICE, Choices, available, using
+from peftlab.models.fused.matmul import DEPTH, PAGE
+from peftlab.models.fused.products import add_matmul, linear, matmul
+from peftlab.models.fused.rounding import rounds
 from peftlab.models.fused.tiles import HEIGHT, LANES, WIDTH
 
 SHAPES = [
@@ -28,26 +32,50 @@ SHAPES = [
 """The sizes: rows, depth and columns."""
 
 
+@pytest.fixture(params=available())
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Compute all products by one of the kernels."""
+    monkeypatch.setenv(CHOICE, request.param)
+    with using(Choices()):
+        yield request.param
+
+
+@pytest.fixture(params=[False, True], ids=["fp32", "bf16"])
+def is_rounded(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Round the factors of products to bfloat16, or do not."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=request.param):
+        yield request.param
+
+
+every_kernel = pytest.mark.usefixtures("kernel", "is_rounded")
+
+
 def random(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def assert_is_product(found: Tensor, a: Tensor, b: Tensor, start: Tensor | None = None) -> None:
+def assert_is_product(
+    found: Tensor, a: Tensor, b: Tensor, start: Tensor | None = None, scale: float = 1.0
+) -> None:
     """Assert that it is the product, to the rounding of a sum of as many terms."""
-    exact = a.double() @ b.double() + (0 if start is None else start.double())
-    bound = 1e-6 * (a.abs().double() @ b.abs().double() + 1)
+    if rounds():
+        a, b = a.bfloat16(), b.bfloat16()
+    exact = scale * (a.double() @ b.double()) + (0 if start is None else start.double())
+    bound = 1e-6 * (abs(scale) * (a.abs().double() @ b.abs().double()) + 1)
     assert bool(((found.double() - exact).abs() <= bound).all())
 
 
+@every_kernel
 @pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
 def test_the_product_is_right_in_every_layout(rows: int, depth: int, columns: int) -> None:
     a, b = random(rows, depth, seed=0), random(depth, columns, seed=1)
     for left in (a, a.T.contiguous().T):
         for right in (b, b.T.contiguous().T):
             assert_is_product(matmul(left, right), a, b)
-            assert_is_product(matmul(left, right, scale=-0.5), a, -0.5 * b)
+            assert_is_product(matmul(left, right, scale=-0.5), a, b, scale=-0.5)
 
 
+@every_kernel
 @pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
 def test_a_linear_layer(rows: int, depth: int, columns: int) -> None:
     x, weight = random(rows, depth, seed=0), random(columns, depth, seed=1)
@@ -56,6 +84,7 @@ def test_a_linear_layer(rows: int, depth: int, columns: int) -> None:
     assert_is_product(linear(x, weight), x, weight.T)
 
 
+@every_kernel
 @pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
 def test_columns_of_something_wider_are_read_and_written(
     rows: int, depth: int, columns: int
@@ -64,7 +93,7 @@ def test_columns_of_something_wider_are_read_and_written(
     b = random(depth, columns, seed=2)
     part, before = wide[:, 4 : 4 + columns], wide.clone()
     add_matmul(part, a, b, scale=2.0)
-    assert_is_product(part, a, 2 * b, before[:, 4 : 4 + columns])
+    assert_is_product(part, a, b, before[:, 4 : 4 + columns], scale=2.0)
     matmul(a, b, out_RN=part)
     assert_is_product(part, a, b)
     assert torch.equal(wide[:, :4], before[:, :4])
@@ -88,6 +117,7 @@ def test_a_row_does_not_depend_on_the_others_nor_on_the_threads(
         torch.set_num_threads(threads)
 
 
+@every_kernel
 def test_not_a_number_stays_in_its_row_and_column() -> None:
     a, b = random(30, 20, seed=0), random(20, 40, seed=1)
     a[7, 3] = float("nan")
@@ -102,7 +132,7 @@ def test_not_a_number_stays_in_its_row_and_column() -> None:
 NARROW = """
 import peftlab.models, torch
 from peftlab.models.fused import tiles
-from peftlab.models.fused.matmul import matmul
+from peftlab.models.fused.products import matmul
 torch.manual_seed(0)
 for rows, depth, columns in ((1, 1, 1), (29, 37, 50)):
     a, b = torch.randn(rows, depth), torch.randn(columns, depth)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import math
 import re
 import resource
 import sys
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cache, cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -21,6 +23,11 @@ from peftlab.store.provenance import processor_name
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
+CPU_INFO = Path("/proc/cpuinfo")
+MATRIX_UNITS = "amx_bf16"
+"""Linux's name for a processor's matrix units for bfloat16."""
+PEAK_SIZES = (512, 1024, 1024)
+"""The rows, depth and columns of the product by which the peak is estimated."""
 POWERCAP = Path("/sys/class/powercap")
 """The folder of the processor's energy counters on Linux (RAPL: Intel, and AMD since Zen)."""
 
@@ -59,24 +66,60 @@ class Processor(Device):
         counters = [_package(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*"))]
         return [counter for counter in counters if counter is not None]
 
+    @property
+    def is_faster_in_bf16(self) -> bool:  # type: ignore[override]
+        """Whether it has matrix units for bfloat16, and torch brings a library that uses them."""
+        return MATRIX_UNITS in _features()
+
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return the best rate that NumPy's matrix product reaches within a tenth of a second.
 
-        NumPy has no bfloat16, so PyTorch is asked for the rate in that precision.
+        NumPy has no bfloat16: the kernels' library is asked for the rate in that, if it is there.
+        Else products are float32's, with rounded factors.
         """
-        if precision == "bf16":
-            return self.peak_flops_per_second(precision=precision)
-        left, right = np.ones((512, 1024), np.float32), np.ones((1024, 1024), np.float32)
+        multiply = _rounded_product() if precision == "bf16" else _product()
         ends, best = perf_counter() + 0.1, float("inf")
         while best == float("inf") or perf_counter() < ends:
             began = perf_counter()
-            left @ right
+            multiply()
             best = min(best, perf_counter() - began)
-        return 2 * 512 * 1024 * 1024 / best
+        return 2 * math.prod(PEAK_SIZES) / best
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments that keep the Trainer from using a GPU."""
         return {"use_cpu": True, "dataloader_pin_memory": False}
+
+
+def _product() -> Callable[[], object]:
+    """Return a product of two matrices by NumPy."""
+    rows, depth, columns = PEAK_SIZES
+    left, right = np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32)
+    return partial(np.matmul, left, right)
+
+
+def _rounded_product() -> Callable[[], object]:
+    """Return a product of two matrices in bfloat16, by NumPy in float32 if nothing else can."""
+    from peftlab.models.fused import library
+
+    if not library.IS_THERE:
+        return _product()
+    import torch
+
+    rows, depth, columns = PEAK_SIZES
+    left, right = (
+        torch.ones(sizes, dtype=torch.bfloat16) for sizes in ((rows, depth), (depth, columns))
+    )
+    return partial(library.multiply, left, right, torch.empty(rows, columns), None, 1.0)
+
+
+@cache
+def _features() -> frozenset[str]:
+    """Return the names of what the processor can do, as Linux lists them; none elsewhere."""
+    try:
+        found = re.search(r"^flags\s*:\s*(.+)$", CPU_INFO.read_text(), re.MULTILINE)
+    except OSError:
+        return frozenset()
+    return frozenset(found.group(1).split() if found else ())
 
 
 def reset_resident_peak() -> bool:

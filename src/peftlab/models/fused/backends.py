@@ -56,9 +56,10 @@ class Backend:
 
     `takes` says whether they can compute one tensor, whatever its shape; `kernels_of` is None for
     an operation that has none; `add` adds the second tensor to the first. With `records`, programs
-    are recorded and played (recording.py). `adamw` is the class of its own AdamW, None if torch's
-    is used; `capture` captures programs on its device. `lacking` maps the names of those parts that
-    are not used here to the reasons.
+    are recorded and played (recording.py). Within torch's autocast operations compute in bfloat16
+    if it `halves`; otherwise in float32, and only the factors of products are rounded. `adamw` is
+    the class of its own AdamW, None if torch's is used; `capture` captures programs on its device.
+    `lacking` maps the names of those parts that are not used here to the reasons.
     """
 
     words: str
@@ -66,6 +67,7 @@ class Backend:
     kernels_of: Callable[[type[PlainOperation]], type[Kernels] | None]
     add: Callable[[Tensor, Tensor], None]
     records: bool
+    halves: bool
     adamw: Callable[[], type[torch.optim.Optimizer] | None] = lambda: None
     capture: Capture | None = None
     lacking: Callable[[], Mapping[str, str]] = dict
@@ -166,6 +168,7 @@ NUMBA = Backend(
     kernels_of=_numba_kernels_of,
     add=add_to,
     records=True,
+    halves=False,
 )
 TRITON = Backend(
     words="Triton",
@@ -173,6 +176,7 @@ TRITON = Backend(
     kernels_of=_triton_kernels_of,
     add=_add,
     records=False,
+    halves=True,
     adamw=_triton_adamw,
     capture=_triton_capture,
     lacking=_triton_lacking,

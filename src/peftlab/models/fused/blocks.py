@@ -110,16 +110,27 @@ class Block:
         return [] if found is None else [found]
 
     @property
+    def roundings(self) -> list[Tensor]:
+        """The roundings of frozen weights that are kept."""
+        projections = (*self._projections, self.query, self.key_value)
+        every = (projection.joined for projection in projections)
+        return [one for joined in every if joined is not None for one in joined.roundings]
+
+    @property
+    def _projections(self) -> tuple[Projection, ...]:
+        """The projections that together have all parameters of the block, each once."""
+        return (self.query_key_value, self.attention_output, self.up, self.down)
+
+    @property
     def probabilities(self) -> list[float]:
         """The current probability of each dropout in the block."""
-        projections = (self.query_key_value, self.attention_output, self.up, self.down)
         residuals = (self.attention_residual, self.output_residual)
         return [
             active_probability(self.attention_dropout),
             *(active_probability(residual.dropout) for residual in residuals),
             *(
                 adapter.probability
-                for projection in projections
+                for projection in self._projections
                 if projection.joined is not None
                 for adapter in projection.joined.adapters
             ),
@@ -129,7 +140,7 @@ class Block:
     def parameters(self) -> tuple[nn.Parameter, ...] | None:
         """The parameters that its operations read; None if a module has to be called as it is."""
         found: list[nn.Parameter] = []
-        for projection in (self.query_key_value, self.attention_output, self.up, self.down):
+        for projection in self._projections:
             if projection.joined is None or projection.around is not None:
                 return None
             found += projection.joined.parameters

@@ -25,6 +25,7 @@ from peftlab.models.fused.generator import signed
 from peftlab.models.fused.linear import Keys
 from peftlab.models.fused.operation import Call, Node, Program, Run, carry_out
 from peftlab.models.fused.recording import TOKENS, Given, Recording, Sizes, play
+from peftlab.models.fused.rounding import rounds
 from peftlab.models.fused.rows import TakeRows
 from peftlab.models.fused.tape import apply
 
@@ -90,11 +91,12 @@ class Encoder:
             tuple(parameter.data_ptr() for parameter in parameters),
             tuple(map(id, trained)),
             part.probabilities,
+            part.versions if rounds() else (),
         )
         found = self._recordings.get(known_by)
         if found is None:
             found = _record(part, x_TD.shape[1], x_is_needed, trained)
-            if found[0].reads_only(parameters):
+            if found[0].reads_only([*parameters, *part.roundings]):
                 if len(self._recordings) >= MOST_RECORDINGS * len(self.blocks):
                     self._recordings.clear()
                 self._recordings[known_by] = found
@@ -139,6 +141,16 @@ class _Part:
         of_blocks = (probability for block in self.blocks for probability in block.probabilities)
         return (*([] if self.embedding is None else [self.embedding.probability]), *of_blocks)
 
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """How often each frozen parameter has been written to: roundings of it are kept."""
+        return tuple(one._version for one in self.parameters or () if not one.requires_grad)
+
+    @property
+    def roundings(self) -> list[Tensor]:
+        """The roundings of frozen weights that are kept."""
+        return [one for block in self.blocks for one in block.roundings]
+
     def program(self, x_TD: Any, batch: PackedBatch, keys: Keys) -> Program[Any]:
         """Compute the output of the last block."""
         rows, spans = batch.token_rows, batch.token_spans
@@ -160,13 +172,14 @@ class _Part:
 
 
 def _operands(x_TD: Any) -> Any:
-    """Return the operands of the blocks: in bfloat16 if kernels are to round them.
+    """Return the operands of the blocks: in bfloat16 if operations are to compute in that.
 
-    Plain twins get float32, and torch's autocast rounds the operands of their products.
+    Otherwise they are float32, and the factors of products are rounded by kernels or by autocast.
     """
     if not isinstance(x_TD, Tensor) or not torch.is_autocast_enabled(x_TD.device.type):
         return x_TD
-    return x_TD if backend_of(x_TD) is None else x_TD.to(torch.bfloat16)
+    backend = backend_of(x_TD)
+    return x_TD.to(torch.bfloat16) if backend is not None and backend.halves else x_TD
 
 
 def _record(

@@ -133,11 +133,8 @@ _NO_OVERLAP = _no_overlap() if HAS_NUMBA else {}
 
 
 def runs_kernels(*tensors: Tensor) -> bool:
-    """Return whether kernels can compute these: float32 on the CPU, with numba, not turned off.
-
-    They cannot if operands of products are to be rounded, which means within torch's autocast.
-    """
-    if not ENABLED or torch.is_autocast_enabled("cpu"):
+    """Return whether kernels can compute these: float32 on the CPU, with numba, not turned off."""
+    if not ENABLED:
         return False
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or tensor.device.type != "cpu":

@@ -41,6 +41,7 @@ SLOTS = 32
 SLOT_BYTES = 8
 
 Integers = npt.NDArray[np.int64]
+Halves = npt.NDArray[np.uint16]
 Floats = npt.NDArray[np.float32]
 Address = int | Tensor
 """An address, as compiled code has it; for a field that is a tensor, the tensor's address."""
@@ -48,6 +49,7 @@ Fields = TypeVar("Fields", bound=tuple[Any, ...])
 
 float_pointer: Callable[[Address], Any]
 int_pointer: Callable[[Address], Any]
+half_pointer: Callable[[Address], Any]
 call_entry_point: Callable[..., None]
 
 if HAS_NUMBA:
@@ -75,6 +77,15 @@ if HAS_NUMBA:
         return types.CPointer(types.int64)(types.int64), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
+    def half_pointer(typing_context: Any, address: Any) -> Any:
+        """Return the address of a uint16, typed."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], ir.IntType(16).as_pointer())
+
+        return types.CPointer(types.uint16)(types.int64), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
     def call_entry_point(typing_context: Any, address: Any, fields: Any) -> Any:
         """Call the entry point at the address with the fields in this array."""
 
@@ -98,6 +109,13 @@ def matrix(address: Address, rows: int, columns: int) -> Floats:
 def vector(address: Address, size: int) -> Floats:
     """Return the float32 array [size] at the address."""
     found: Floats = numba.carray(float_pointer(address), (size,))
+    return found
+
+
+@inline
+def halves(address: Address, size: int) -> Halves:
+    """Return the uint16 array [size] at the address: the bits of numbers in bfloat16."""
+    found: Halves = numba.carray(half_pointer(address), (size,))
     return found
 
 
@@ -200,6 +218,16 @@ def launch(entry_point: EntryPoint[Fields], fields: Fields) -> None:
     addresses = [tensor.data_ptr() for tensor in fields[:count]]
     entry_point.pack_into(present.row_bytes, 0, entry_point.address, *addresses, *fields[count:])
     work_off(present.row, 1)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Call kernels that are launched within the block, also while others are being noted."""
+    before, _present.notes = _present.notes, None
+    try:
+        yield
+    finally:
+        _present.notes = before
 
 
 @contextmanager

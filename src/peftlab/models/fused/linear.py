@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -24,8 +24,9 @@ from peftlab.models.fused.dropout import (
     dropped,
     plain_dropout,
 )
-from peftlab.models.fused.matmul import add_matmul, linear, matmul
 from peftlab.models.fused.operation import Gradients, Node, Operation
+from peftlab.models.fused.products import Fixed, Matrix, add_matmul, linear, matmul
+from peftlab.models.fused.rounding import rounds
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import column_sums
 
@@ -56,6 +57,23 @@ class Joined:
 
     layers: tuple[nn.Linear, ...]
     adapters: tuple[Adapter, ...]
+    _fixed: dict[Any, Fixed] = field(default_factory=dict, compare=False, repr=False)
+
+    def weight(self) -> Matrix:
+        """Return the weights as one matrix; frozen ones are fixed if they are to be rounded."""
+        weight = stacked(self.weights)
+        if self.trains_weights or not rounds():
+            return weight
+        key = (weight.data_ptr(), *(one._version for one in self.weights))
+        if key not in self._fixed:
+            self._fixed.clear()
+            self._fixed[key] = Fixed(weight)
+        return self._fixed[key]
+
+    @property
+    def roundings(self) -> list[Tensor]:
+        """The roundings of frozen weights that are kept."""
+        return [one for fixed in self._fixed.values() for one in fixed.roundings]
 
     @cached_property
     def columns(self) -> tuple[slice, ...]:
@@ -254,7 +272,7 @@ class JoinedLinear(Operation):
         (x_RD,) = inputs
         joined = settings.joined
         bias_W = stacked(joined.biases) if joined.biases else None
-        y_RW = linear(x_RD, stacked(joined.weights), bias_W)
+        y_RW = linear(x_RD, joined.weight(), bias_W)
         kept = add_adapters(settings, x_RD, y_RW)
         return y_RW, (x_RD if joined.trains_weights else None, kept)
 
@@ -270,7 +288,7 @@ class JoinedLinear(Operation):
         joined, (x,), dy_RW = settings.joined, inputs, gradient
         x_RD, kept_of_branches = kept
         if x.is_needed:
-            add_product(x, dy_RW, stacked(joined.weights))
+            add_product(x, dy_RW, joined.weight())
         add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
         add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
         dx_RD = x.gradient if x.is_needed else None
@@ -340,7 +358,7 @@ def differentiate_adapters(
             add_matmul(dx_RD, dlow_Rr, down_rD)
 
 
-def add_product(node: Node, a_RK: Tensor, b_KN: Tensor) -> None:
+def add_product(node: Node, a_RK: Tensor, b_KN: Matrix) -> None:
     """Add a @ b to the node's gradient."""
     if node.gradient is None:
         node.gradient = matmul(a_RK, b_KN)

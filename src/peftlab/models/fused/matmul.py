@@ -1,4 +1,4 @@
-"""The matrix products of layers, by a kernel; nothing here is differentiated.
+"""Matrix products by a kernel of our own.
 
 A thread takes WIDTH columns of the output at a time: it copies that part of the right factor into
 a panel that stays in its cache, and multiplies all rows of the left factor with it, a tile of
@@ -299,36 +299,10 @@ def _matmul(n: _Product) -> None:
     )  # fmt: skip
 
 
-def linear(x_RK: Tensor, weight_NK: Tensor, bias_N: Tensor | None = None) -> Tensor:
-    """Return x @ weight.T + bias, [R, N]."""
-    out_RN = x_RK.new_empty(x_RK.shape[0], weight_NK.shape[0])
-    _run(x_RK, weight_NK.T, bias_N, 0, out_RN, 1.0)
-    return out_RN
-
-
-def matmul(
-    a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0, out_RN: Tensor | None = None
-) -> Tensor:
-    """Return scale * a @ b, [R, N], written to `out` if that is given."""
-    if out_RN is None:
-        out_RN = a_RK.new_empty(a_RK.shape[0], b_KN.shape[1])
-    _run(a_RK, b_KN, None, 0, out_RN, scale)
-    return out_RN
-
-
-def add_matmul(out_RN: Tensor, a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0) -> None:
-    """Compute out += scale * a @ b."""
-    _run(a_RK, b_KN, out_RN, out_RN.stride(0), out_RN, scale)
-
-
-def _run(
-    a_RK: Tensor,
-    b_KN: Tensor,
-    start: Tensor | None,
-    start_row: int,
-    out_RN: Tensor,
-    scale: float,
+def multiply_by_kernel(
+    a_RK: Tensor, b_KN: Tensor, out_RN: Tensor, start: Tensor | None, scale: float
 ) -> None:
+    """Set out = start + scale * a @ b. `start` is one row, or `out` itself, or None for zeros."""
     a_row, a_step = a_RK.stride()
     b_row, b_column = b_KN.stride()
     is_transposed = b_column != 1
@@ -343,7 +317,7 @@ def _run(
         b_row=b_column if is_transposed else b_row,
         b_transposed=is_transposed,
         has_start=start is not None,
-        start_row=start_row,
+        start_row=out_RN.stride(0) if start is out_RN else 0,
         out_row=out_RN.stride(0),
         rows=rows,
         columns=columns,

@@ -117,8 +117,8 @@ class Recording:
             if not tensor.is_meta
         ]
 
-    def reads_only(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Return whether it reads only these parameters besides what is given, and may be kept.
+    def reads_only(self, parameters: Sequence[Tensor]) -> bool:
+        """Return whether it reads only these tensors besides what is given, and may be kept.
 
         Otherwise it reads a tensor that was computed from them when it was recorded.
         """

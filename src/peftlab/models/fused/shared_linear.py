@@ -24,8 +24,8 @@ from peftlab.models.fused.linear import (
     plain_updates,
     stacked,
 )
-from peftlab.models.fused.matmul import add_matmul, linear
 from peftlab.models.fused.operation import Gradients, Node
+from peftlab.models.fused.products import add_matmul, linear
 from peftlab.models.fused.shared import Several, SharedOperation
 from peftlab.models.fused.sums import column_sums
 
@@ -58,9 +58,9 @@ class SharedLinear(SharedOperation):
     def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Kept is what adapters read."""
         ((x_RD,), (first, *_), (ranges,)) = inputs, settings.settings, settings.rows
-        weight_WD = stacked(first.joined.weights)
+        weight_WD = first.joined.weight()
         if first.joined.biases:
-            y_RW = x_RD.new_empty(len(x_RD), len(weight_WD))
+            y_RW = x_RD.new_empty(len(x_RD), weight_WD.shape[0])
             for one, rows in zip(settings.settings, ranges, strict=True):
                 y_RW[rows] = stacked(one.joined.biases)
             add_matmul(y_RW, x_RD, weight_WD.T)  # in the order in which `linear` sums
@@ -83,7 +83,7 @@ class SharedLinear(SharedOperation):
         """Gradients of x, and of biases and adapters that are trained."""
         (x,), (first, *_), (ranges,) = inputs, settings.settings, settings.rows
         if x.is_needed:
-            add_product(x, gradient, stacked(first.joined.weights))
+            add_product(x, gradient, first.joined.weight())
         dx_RD = x.gradient if x.is_needed else None
         for one, kept_of_one, rows in zip(settings.settings, kept, ranges, strict=True):
             joined, dy = one.joined, gradient[rows]

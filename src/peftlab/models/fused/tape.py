@@ -8,6 +8,7 @@ stands between them, each operation is a separate function (`apply`).
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor
 from torch.autograd import Function
 
 from peftlab.models.fused.backends import NUMBA, Backend, backend_of
+from peftlab.models.fused.jit import ENABLED
 from peftlab.models.fused.operation import Gradients, Kernels, Node, PlainOperation
+from peftlab.models.fused.rounding import rounds
 
 
 class Tape:
@@ -64,6 +67,7 @@ class Tape:
 def apply(operation: type[PlainOperation], settings: Any, *inputs: Tensor) -> Tensor:
     """Compute one operation under autograd, by kernels if they can run, else by its plain twin."""
     parameters = operation.parameters(settings)
+    inputs = tuple(map(_as_kernels_take_it, inputs))
     backend = backend_of(*inputs, *parameters)
     kernels = None if backend is None else backend.kernels_of(operation)
     if backend is None or kernels is None:
@@ -78,6 +82,12 @@ def apply(operation: type[PlainOperation], settings: Any, *inputs: Tensor) -> Te
     return found
 
 
+def _as_kernels_take_it(x: Tensor) -> Tensor:
+    """Return what a module under autocast gave in float32, if the processor's kernels are next."""
+    is_halved = x.device.type == "cpu" and x.dtype is torch.bfloat16
+    return x.float() if is_halved and ENABLED else x
+
+
 class _Applied(Function):
     @staticmethod
     def forward(
@@ -88,6 +98,7 @@ class _Applied(Function):
         inputs = tuple(nodes[: len(nodes) - len(trained)])
         output, kept = kernels.forward(settings, *[node.tensor for node in inputs])
         ctx.step = (kernels, settings, kept, inputs, trained)
+        ctx.rounds = rounds()
         return output
 
     @staticmethod
@@ -97,7 +108,8 @@ class _Applied(Function):
         kernels, settings, kept, inputs, trained = ctx.step
         ctx.step = None
         gradients: Gradients = {}
-        kernels.backward(settings, kept, grads[0].contiguous(), inputs, gradients)
+        with torch.autocast("cpu", torch.bfloat16) if ctx.rounds else nullcontext():
+            kernels.backward(settings, kept, grads[0].contiguous(), inputs, gradients)
         return (
             None,
             None,
