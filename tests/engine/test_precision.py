@@ -46,7 +46,8 @@ def test_engines_take_the_same_steps_in_bf16(
         assert rounded == pytest.approx(exact, rel=2e-2)
         assert rounded != pytest.approx(exact, rel=1e-5)
     assert losses["trainer", True] == pytest.approx(losses["padded", True], rel=2e-3)
-    assert losses["packed", True] == pytest.approx(losses["padded", True], rel=5e-3)
+    # torch rounds the results of products too, our kernels their factors alone.
+    assert losses["packed", True] == pytest.approx(losses["padded", True], rel=1e-2)
 
 
 def test_packed_and_padded_drop_the_same_in_bf16(make_trial: MakeTrial, data_of: DataOf) -> None:
@@ -66,7 +67,7 @@ def test_operands_alone_are_rounded_and_logits_are_float32(
     classifier = build_classifier(engine, base, base, CPU, bf16=True)
     assert classifier.path.endswith(", bf16")
     if engine == "packed":
-        assert "plain kernels" in classifier.path
+        assert "compiled kernels" in classifier.path
     with classifier.active():
         logits = classifier.logits(data_of(trial).train, np.arange(3))
     logits.sum().backward()
