@@ -49,6 +49,7 @@ from peftlab.engine.trainer import EncodedDataset, named_settings
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, load_model, load_tokenizer
 from peftlab.models.flops import Operations
+from peftlab.models.fused.choices import Choices, using
 from peftlab.models.location import locate
 from peftlab.tasks.registry import trained_task
 
@@ -241,13 +242,15 @@ class EngineSide(_Side):
             bf16=self.trial.training.bf16,
             eval_tokens=self.device.eval_tokens_per_batch,
         )
+        self.choices = self._opened.enter_context(using(Choices()))
         self.steps = self._opened.enter_context(
             Steps.active(self.classifier, self.trial, self.data)
         )
 
     def path(self) -> str:
-        """Return the words for how batches and steps are computed."""
-        return ", ".join(filter(None, (self.classifier.path, self.steps.words)))
+        """Return the words for how batches, products and steps are computed."""
+        words = (self.classifier.path, self.choices.words, self.steps.words)
+        return ", ".join(filter(None, words))
 
     def train(self, rows: Indices) -> TrainTime:
         """Train on the rows, in their order."""

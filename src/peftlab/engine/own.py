@@ -28,7 +28,12 @@ class Opened:
     def trained(self) -> Trained:
         """Return the facts of the training so far."""
         tally, cached = self.training.tally, self.cached
-        words = (self.classifier.path, "" if cached is None else cached.words, tally.words)
+        words = (
+            self.classifier.path,
+            self.training.choices.words,
+            "" if cached is None else cached.words,
+            tally.words,
+        )
         return Trained(
             tally=tally,
             path=", ".join(filter(None, words)),

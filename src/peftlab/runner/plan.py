@@ -31,6 +31,7 @@ from peftlab.runner.row_lengths import RowLengths, row_lengths
 from peftlab.store.records import Status, is_open
 from peftlab.store.workspace import Workspace
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
+from peftlab.study.remarks.precision_remarks import bf16_remark
 from peftlab.study.remarks.row_remarks import reading_words, require_labels
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
@@ -38,10 +39,6 @@ from peftlab.tasks.registry import task_of
 MAY_STOP_EARLY = (
     "with early_stopping_patience a trial may end before its last step: its steps, tokens and time "
     "are the most that it can take"
-)
-FASTER_IN_BF16 = (
-    "training: {{bf16: true}} takes less time on {}, and gives scores of its own: it is part of "
-    "what a trial is"
 )
 NOT_HERE = (
     "times are unknown: the device is not on this machine, and that of a node of the cluster has "
@@ -203,9 +200,8 @@ def make_plan(
     costs = None
     if found is not None:
         costs = CostModel(workspace.speeds(), found, threads=threads)
-        remarks += found.remarks() if planned else []
-        if found.is_faster_in_bf16 and not any(trial.training.bf16 for trial in planned):
-            remarks += [FASTER_IN_BF16.format(found.model_name)] if planned else []
+        if planned:
+            remarks += [*found.remarks(), *filter(None, [bf16_remark(planned, found)])]
     first: dict[tuple[str, int | None, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:

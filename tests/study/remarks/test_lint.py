@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from peftlab.engine.devices.registry import resolve
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.lint import lint
@@ -291,3 +292,18 @@ def test_odd_labels_are_told_with_the_file_that_has_them(tmp_path: Path) -> None
     (found,) = [one for one in findings(data=data, tasks=["mood"]) if one.rule == "labels"]
     assert found.where == "data.mood (train.csv)"
     assert found.message.startswith("'inf' is infinite, where other labels are numbers")
+
+
+@pytest.mark.parametrize("is_faster", [False, True])
+def test_bf16_is_noted_where_it_saves_no_time(
+    is_faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = resolve("auto")
+    monkeypatch.setattr(type(device), "is_faster_in_bf16", is_faster)
+    found = of_training(bf16=True)
+    if is_faster:
+        assert found == []
+    else:
+        (one,) = found
+        assert (one.level, one.where) == ("note", "training.bf16")
+        assert one.message.startswith("training: {bf16: true} saves no time on ")

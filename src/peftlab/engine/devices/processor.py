@@ -10,7 +10,7 @@ import re
 import resource
 import sys
 from collections.abc import Callable
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -24,8 +24,8 @@ from peftlab.store.provenance import processor_name
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 CPU_INFO = Path("/proc/cpuinfo")
-MATRIX_UNITS = "amx_bf16"
-"""Linux's name for a processor's matrix units for bfloat16."""
+UNITS = frozenset({"amx_bf16", "avx512_bf16"})
+"""Linux's names of what multiplies in bfloat16: matrix units, and instructions for vectors."""
 PEAK_SIZES = (512, 1024, 1024)
 """The rows, depth and columns of the product by which the peak is estimated."""
 POWERCAP = Path("/sys/class/powercap")
@@ -68,48 +68,51 @@ class Processor(Device):
 
     @property
     def is_faster_in_bf16(self) -> bool:  # type: ignore[override]
-        """Whether it has matrix units for bfloat16, and torch brings a library that uses them."""
-        return MATRIX_UNITS in _features()
+        """Whether it has units for products in bfloat16."""
+        return not UNITS.isdisjoint(_features())
+
+    def peak_flops_per_second(self, seconds: float = 0.1, precision: Precision = "fp32") -> float:
+        """Return the best rate of a matrix product in that precision, measured now.
+
+        In bfloat16 it is the library's that our kernels call. Where that is missing, products are
+        float32's, with rounded factors.
+        """
+        from peftlab.models.fused import library
+
+        if precision != "bf16" or not library.IS_THERE:
+            return super().peak_flops_per_second(seconds, "fp32")
+        import torch
+
+        rows, depth, columns = PEAK_SIZES
+        left = torch.ones(rows, depth, dtype=torch.bfloat16)
+        right = torch.ones(depth, columns, dtype=torch.bfloat16)
+        out = torch.empty(rows, columns)
+        return _best_rate(lambda: library.multiply(left, right, out, None, 1.0), seconds)
 
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return the best rate that NumPy's matrix product reaches within a tenth of a second.
 
-        NumPy has no bfloat16: the kernels' library is asked for the rate in that, if it is there.
-        Else products are float32's, with rounded factors.
+        NumPy has no bfloat16, so the rate in that is measured as it is for a benchmark.
         """
-        multiply = _rounded_product() if precision == "bf16" else _product()
-        ends, best = perf_counter() + 0.1, float("inf")
-        while best == float("inf") or perf_counter() < ends:
-            began = perf_counter()
-            multiply()
-            best = min(best, perf_counter() - began)
-        return 2 * math.prod(PEAK_SIZES) / best
+        if precision == "bf16":
+            return self.peak_flops_per_second(precision=precision)
+        rows, depth, columns = PEAK_SIZES
+        left, right = np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32)
+        return _best_rate(lambda: left @ right, 0.1)
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments that keep the Trainer from using a GPU."""
         return {"use_cpu": True, "dataloader_pin_memory": False}
 
 
-def _product() -> Callable[[], object]:
-    """Return a product of two matrices by NumPy."""
-    rows, depth, columns = PEAK_SIZES
-    left, right = np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32)
-    return partial(np.matmul, left, right)
-
-
-def _rounded_product() -> Callable[[], object]:
-    """Return a product of two matrices in bfloat16, by NumPy in float32 if nothing else can."""
-    from peftlab.models.fused import library
-
-    if not library.IS_THERE:
-        return _product()
-    import torch
-
-    rows, depth, columns = PEAK_SIZES
-    left, right = (
-        torch.ones(sizes, dtype=torch.bfloat16) for sizes in ((rows, depth), (depth, columns))
-    )
-    return partial(library.multiply, left, right, torch.empty(rows, columns), None, 1.0)
+def _best_rate(multiply: Callable[[], object], seconds: float) -> float:
+    """Return the best rate of a product of PEAK_SIZES within so many seconds."""
+    ends, best = perf_counter() + seconds, float("inf")
+    while best == float("inf") or perf_counter() < ends:
+        began = perf_counter()
+        multiply()
+        best = min(best, perf_counter() - began)
+    return 2 * math.prod(PEAK_SIZES) / best
 
 
 @cache

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.files import whole_file
+from peftlab.core.words import counted
 from peftlab.models.fused import jit
 from peftlab.models.fused.launch import at_once
 from peftlab.models.fused.product_kernels import OWN, PRODUCT_KERNELS, ProductKernel, Shape
@@ -54,6 +55,14 @@ class Choices:
         if self.known.get(name) not in available():
             self.known[name] = asked_for() or _of_machine(shape)
         return self.known[name]
+
+    @property
+    def words(self) -> str:
+        """Which products are not computed by our own kernel; "" if there are none."""
+        num_other = sum(kernel != OWN for kernel in self.known.values())
+        if num_other == 0:
+            return ""
+        return f"{num_other} of {counted(len(self.known), 'shape')} of products by MKL"
 
 
 _present = Choices()

@@ -11,6 +11,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
+from peftlab.engine.devices.registry import AUTO, device_here
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
 from peftlab.stats.noise import LEVEL
@@ -20,6 +21,7 @@ from peftlab.study.arms import Arm
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
+from peftlab.study.remarks.precision_remarks import bf16_remark
 from peftlab.study.remarks.row_remarks import row_remarks
 from peftlab.study.remarks.size_remarks import size_remarks
 from peftlab.study.remarks.training_remarks import long_warmups, odd_settings, without_effect
@@ -53,6 +55,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_warmups(expanded),
         *without_effect(expanded),
         *odd_settings(expanded),
+        *_precision(expanded),
         *_nothing_cached(expanded),
         *_seeds(expanded),
         *_folds(expanded),
@@ -192,6 +195,15 @@ def _why_nothing_cached(model: str, arm: Arm) -> str:
     if depth is None:
         return "the layers of this architecture cannot be run in part"
     return "" if depth else "the embeddings or the first layer train, and nothing is below them"
+
+
+def _precision(expanded: Expanded) -> Iterator[Finding]:
+    """Yield a finding where bf16 saves no time on this machine."""
+    device = device_here(AUTO)
+    if device is not None and any(trial.training.bf16 for trial in expanded.trials):
+        message = bf16_remark(expanded.trials, device)
+        if message:
+            yield Finding(level="note", rule="no-effect", where="training.bf16", message=message)
 
 
 def _seeds(expanded: Expanded) -> Iterator[Finding]:
