@@ -110,7 +110,7 @@ def opened(
     module = chosen.apply(base, trial.method_config, seed=seed).to(device.torch).train()
     classifier = build_classifier(
         "packed", module, base, device.torch, dropout_seed=seed, method=chosen,
-        bf16=trial.training.bf16,
+        training=trial.training,
     )  # fmt: skip
     steps = stack.enter_context(Steps.active(classifier, trial, data))
     order = epoch_order(len(data.train), seed=seed, epoch=1)

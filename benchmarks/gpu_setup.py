@@ -51,6 +51,7 @@ def small_classifier(device: str, method: str, *, bf16: bool) -> tuple[Any, Any]
     import torch
     from transformers.models.bert import BertConfig, BertForSequenceClassification
 
+    from peftlab.core.training import TrainingSettings
     from peftlab.engine.classifier import build_classifier
     from peftlab.methods.registry import METHODS
 
@@ -63,7 +64,12 @@ def small_classifier(device: str, method: str, *, bf16: bool) -> tuple[Any, Any]
             parameter.add_(torch.randn_like(parameter) * 0.05)
     module = module.to(device).train()
     classifier = build_classifier(
-        "packed", module, base, torch.device(device), dropout_seed=3, bf16=bf16
+        "packed",
+        module,
+        base,
+        torch.device(device),
+        dropout_seed=3,
+        training=TrainingSettings(bf16=bf16),
     )
     return module, classifier
 

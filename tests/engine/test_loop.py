@@ -94,8 +94,7 @@ def run(
             module,
             base,
             CPU,
-            recomputes=trial.training.gradient_checkpointing,
-            bf16=trial.training.bf16,
+            training=trial.training,
         )
         tally = train(classifier, trial, data, listener, best=best)
     trained = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}

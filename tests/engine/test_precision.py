@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from peftlab.core.errors import UserError
 from peftlab.core.training import TrainingSettings
@@ -64,7 +65,7 @@ def test_operands_alone_are_rounded_and_logits_are_float32(
 ) -> None:
     trial = make_trial(bf16=True)
     base = load_model(trial.model.name, num_labels=2, seed=1)
-    classifier = build_classifier(engine, base, base, CPU, bf16=True)
+    classifier = build_classifier(engine, base, base, CPU, training=trial.training)
     assert classifier.path.endswith(", bf16")
     if engine == "packed":
         assert "compiled kernels" in classifier.path
@@ -92,11 +93,35 @@ def test_a_trial_in_bf16_predicts_in_bf16_later_on(
         prepared = prepare(other, cache=tmp_path / "cache", device=device)
         base = base_model(other)
         module = prepared.method.load(base, tmp_path / "trial" / "model")
-        classifier = build_classifier(engine, module, base, device.torch, bf16=bf16)
+        settings = TrainingSettings(bf16=bf16)
+        classifier = build_classifier(engine, module, base, device.torch, training=settings)
         with classifier.active():
             found[bf16] = predict_logits(classifier, prepared.data.dev, batch_size=8)
     np.testing.assert_allclose(found[True], stored, rtol=1e-2, atol=1e-2)
     assert np.abs(found[True] - stored).max() < np.abs(found[False] - stored).max() / 2
+
+
+@pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])
+def test_with_bf16_full_eval_predictions_alone_are_rounded(
+    engine: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    found = {}
+    for rounds in (True, False):
+        trial = make_trial(engine=engine, rows=16, max_steps=2, bf16_full_eval=rounds)
+        folder = tmp_path / str(rounds)
+        run_alone(trial, folder)
+        with safe_open(next((folder / "model").glob("*.safetensors")), "pt") as tensors:
+            weights = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+        found[rounds] = weights, read_predictions(folder / "predictions.parquet").logits
+    for name, weight in found[True][0].items():
+        assert torch.equal(weight, found[False][0][name]), name
+    (_, rounded), (_, exact) = found[True], found[False]
+    assert not np.array_equal(rounded, exact)
+    np.testing.assert_allclose(rounded, exact, rtol=2e-2, atol=2e-2)
+
+
+def test_beside_bf16_that_of_evaluation_is_no_other_trial() -> None:
+    assert TrainingSettings(bf16=True, bf16_full_eval=True) == TrainingSettings(bf16=True)
 
 
 def test_tf32_is_refused_on_a_processor_before_anything_is_trained(
@@ -113,7 +138,7 @@ def test_cards_before_ampere_have_neither(
     capability: tuple[int, int], is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    for name in ("bf16", "tf32"):
+    for name in ("bf16", "bf16_full_eval", "tf32"):
         training = TrainingSettings.model_validate({name: True})
         if is_there:
             with precision_of(training, Cuda("cuda")):

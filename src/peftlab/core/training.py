@@ -33,8 +33,9 @@ OF_EVALUATION = (
     "eval_steps",
     "early_stopping_patience",
     "early_stopping_threshold",
+    "bf16_full_eval",
 )
-"""The settings that say when a trial is evaluated, and what follows from its evaluations."""
+"""The settings that say how and when a trial is evaluated, and what follows from that."""
 Precision = Literal["fp32", "tf32", "bf16"]
 ADAMW = ("adamw", "adamw_torch", "adamw_torch_fused")
 """The names of `optim` that are the same one."""
@@ -121,7 +122,8 @@ class TrainingSettings(Frozen):
     transformers.EarlyStoppingCallback (tasks/selection.py).
 
     `bf16` rounds the operands of matrix products to bfloat16; weights, the optimizer, norms,
-    softmax and losses stay in float32. `tf32` lets an NVIDIA card round those operands to 19 bits.
+    softmax and losses stay in float32. `bf16_full_eval` does so in evaluation alone. `tf32` lets an
+    NVIDIA card round those operands to 19 bits.
 
     Two settings are ours. `class_weights` multiply the loss of each example by the weight of its
     class (tasks/class_weights.py): `balanced`, or one for each label, 1 where none is given. With
@@ -164,6 +166,7 @@ class TrainingSettings(Frozen):
     layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     gradient_checkpointing: YesNo = False
     bf16: YesNo = False
+    bf16_full_eval: Annotated[YesNo, Field(validate_default=True)] = False
     tf32: YesNo = False
     eval_strategy: Literal["epoch", "steps"] = "epoch"
     eval_steps: Annotated[
@@ -209,6 +212,12 @@ class TrainingSettings(Frozen):
         schedule = _schedule(kind, given)
         schedule.require_fit(learning_rate)
         return schedule.model_dump(exclude_defaults=True) or None
+
+    @field_validator("bf16_full_eval")
+    @classmethod
+    def _is_not_said_twice(cls, is_set: bool, info: ValidationInfo) -> bool:
+        """Leave it out where bf16 rounds in evaluation too, so that a plan has only one id."""
+        return is_set and not info.data.get("bf16")
 
     @field_validator("eval_steps")
     @classmethod

@@ -239,7 +239,7 @@ class EngineSide(_Side):
             self.base,
             self.device.torch,
             method=self.method,
-            bf16=self.trial.training.bf16,
+            training=self.trial.training,
             eval_tokens=self.device.eval_tokens_per_batch,
         )
         self.choices = self._opened.enter_context(using(Choices()))

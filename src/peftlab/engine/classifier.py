@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from peftlab.core.training import TrainingSettings
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates, gather_states
@@ -47,7 +48,8 @@ class Classifier:
         self.eval_tokens = eval_tokens
         with model.rounding():
             path = model.path if why_padded is None else f"{model.path}: {why_padded}"
-        words = (path, "bf16" if model.bf16 else "", WORDS if model.recomputes else "")
+        rounded = "bf16" if model.bf16 else "bf16 in evaluation" if model.bf16_full_eval else ""
+        words = (path, rounded, WORDS if model.recomputes else "")
         self.path = ", ".join(filter(None, words))
         self.packs = model.packs
         self.module: nn.Module = model.module
@@ -68,7 +70,7 @@ class Classifier:
         row within the step's batch if that is computed in parts. If the rows come with the states
         of the lowest layers, fused blocks compute only the layers above these.
         """
-        with self.model.rounding():
+        with self.model.rounding(trains=self.module.training):
             if isinstance(data, EncodedWithStates) and isinstance(self.model, FusedModel):
                 logits_BC = self.model.from_states(
                     torch.from_numpy(gather_states(data, rows)).to(self.model.device),
@@ -90,32 +92,37 @@ def build_classifier(
     *,
     dropout_seed: int = 0,
     method: Method | None = None,
-    recomputes: bool = False,
-    bf16: bool = False,
+    training: TrainingSettings | None = None,
     eval_tokens: int = Device.eval_tokens_per_batch,
 ) -> Classifier:
     """Return the classifier for `packed` or `padded`.
 
     A model that cannot be packed, itself or under its `method`, is padded, and the classifier's
-    `path` says why. With `recomputes`, fewer activations are kept for the backward pass; with
-    `bf16`, the operands of matrix products are rounded. `eval_tokens` is the most in a packed
-    batch of evaluation.
+    `path` says why. The settings of `training` say how products are rounded, and whether fewer
+    activations are kept for the backward pass. `eval_tokens` is the most in a packed batch of
+    evaluation.
     """
+    training = training or TrainingSettings()
     why_padded = None
     if engine == "packed":
         why_padded = (method and method.why_not_packed) or why_not_packed(base)
         if why_padded is None:
             packed = packed_model(module, base, device=device, dropout_seed=dropout_seed)
-            packed.recomputes, packed.bf16 = recomputes, bf16
+            _set(packed, training)
             return Classifier(packed, eval_tokens=eval_tokens)
     padded = PaddedModel(module, base, device=device, dropout_seed=dropout_seed)
-    padded.recomputes, padded.bf16 = recomputes, bf16
+    _set(padded, training)
     return Classifier(
         padded,
         together=rows_together(base, method),
         why_padded=why_padded,
         eval_tokens=eval_tokens,
     )
+
+
+def _set(model: BatchedModel, training: TrainingSettings) -> None:
+    model.recomputes = training.gradient_checkpointing
+    model.bf16, model.bf16_full_eval = training.bf16, training.bf16_full_eval
 
 
 def rows_together(base: PreTrainedModel, method: Method | None) -> Together:

@@ -66,8 +66,7 @@ class OwnEngine:
             run.device.torch,
             dropout_seed=trial.seeds.dropout,
             method=prepared.method,
-            recomputes=trial.training.gradient_checkpointing,
-            bf16=trial.training.bf16,
+            training=trial.training,
             eval_tokens=run.device.eval_tokens_per_batch,
         )
         cached = None

@@ -22,6 +22,7 @@ def precision_of(training: TrainingSettings, device: Device) -> Iterator[None]:
     """
     for name, is_asked, why_not in (
         ("bf16", training.bf16, device.why_not_bf16),
+        ("bf16_full_eval", training.bf16_full_eval, device.why_not_bf16),
         ("tf32", training.tf32, device.why_not_tf32),
     ):
         if is_asked and why_not is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import Example
+from peftlab.core.training import TrainingSettings
 from peftlab.core.words import counted
 from peftlab.data.encode import Encoded, encode
 from peftlab.engine.classifier import Classifier, build_classifier
@@ -20,6 +22,7 @@ from peftlab.engine.prepare import base_model, check_ids, placed, with_checkpoin
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.precision import multiplying
 from peftlab.models.shared_weights import SharedWeights
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.problem import Logits
@@ -73,7 +76,7 @@ class Predictor:
         found = self._loaded.get(record.trial.id) or self._load(record)
         data = self._encode(record, rows)
         check_ids(data, found.base, where=record.trial.model.name)
-        with self.device.current(), found.classifier.active():
+        with self._computing(record.trial.training), found.classifier.active():
             logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
         for parameter, tensor in found.shared:  # packing has moved some to memory of their own
             parameter.data = tensor
@@ -84,6 +87,13 @@ class Predictor:
                 where=str(record.model_path),
             )
         return logits
+
+    @contextmanager
+    def _computing(self, training: TrainingSettings) -> Iterator[None]:
+        """Compute on the device within the block, in TF32 as in training if it has that."""
+        is_tf32 = training.tf32 and self.device.why_not_tf32 is None
+        with self.device.current(), multiplying("tf32" if is_tf32 else "fp32"):
+            yield
 
     def _load(self, record: TrialRecord) -> _Loaded:
         trial = record.trial
@@ -104,7 +114,7 @@ class Predictor:
             base,
             self.device.torch,
             method=method,
-            bf16=trial.training.bf16,
+            training=trial.training,
             eval_tokens=self.device.eval_tokens_per_batch,
         )
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)

@@ -34,8 +34,7 @@ class RateMeter:
                 prepared.base,
                 place.torch,
                 method=prepared.method,
-                recomputes=trial.training.gradient_checkpointing,
-                bf16=trial.training.bf16,
+                training=trial.training,
             )
         self._trial, self._data, self._device = trial, prepared.data, place
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -300,9 +301,17 @@ class _Recorder(TrainerCallback):
         self.tell(Evaluated(trial_id=self.trial.id, evaluation=evaluations[-1]))
 
     def _predict(self, rows: Encoded) -> Predictions:
-        output = self.trainer.predict(EncodedDataset(rows))
+        with self._rounding():
+            output = self.trainer.predict(EncodedDataset(rows))
         logits = np.asarray(output.predictions, dtype=np.float32)
         return Predictions(row_ids=rows.row_ids, labels=rows.labels, logits=logits)
+
+    def _rounding(self) -> AbstractContextManager[Any]:
+        """Return the context of a prediction: the Trainer heeds bf16_full_eval only outside of
+        training, and halves all parameters then."""
+        if not self.trial.training.bf16_full_eval:
+            return nullcontext()
+        return torch.autocast(self.trainer.args.device.type, torch.bfloat16)
 
 
 def _weighted_loss(

@@ -55,6 +55,8 @@ class BatchedModel(ABC):
         """Whether layers are computed again in the backward pass (recompute.py)."""
         self.bf16 = False
         """Whether the operands of matrix products are rounded to bfloat16."""
+        self.bf16_full_eval = False
+        """Whether they are in evaluation, at least."""
 
     @property
     @abstractmethod
@@ -80,13 +82,13 @@ class BatchedModel(ABC):
                 self._recompute(stack)
             yield self
 
-    def rounding(self) -> AbstractContextManager[Any]:
-        """Return the autocast context for computing logits, which rounds operands if `bf16` is set.
+    def rounding(self, *, trains: bool = True) -> AbstractContextManager[Any]:
+        """Return the autocast context for computing logits, which rounds operands if that is set.
 
-        Within it torch also rounds the results of matrix products; norms, softmax and losses are
-        computed in float32. The logits are float32 or bfloat16.
+        Within it torch also rounds the results of matrix products, where our kernels do not; norms,
+        softmax and losses are computed in float32. The logits are float32 or bfloat16.
         """
-        if not self.bf16:
+        if not (self.bf16 or (self.bf16_full_eval and not trains)):
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 

@@ -418,9 +418,8 @@ def test_what_is_not_recorded_says_why(
 ) -> None:
     trial = make_trial(rows=9, **given)
     module, base = built(trial)
-    recomputes = trial.training.gradient_checkpointing
     classifier = build_classifier(
-        "packed", module, base, torch.device("cpu"), recomputes=recomputes
+        "packed", module, base, torch.device("cpu"), training=trial.training
     )
     with Steps.active(classifier, trial, short_rows(data_of(trial))) as steps:
         assert steps.words == f"steps not recorded: {words}"

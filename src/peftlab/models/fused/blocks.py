@@ -112,9 +112,17 @@ class Block:
     @property
     def roundings(self) -> list[Tensor]:
         """The roundings of frozen weights that are kept."""
+        return [one for joined in self._every_joined for one in joined.roundings]
+
+    def forget_roundings(self) -> None:
+        """Drop the roundings of frozen weights."""
+        for joined in self._every_joined:
+            joined.forget_roundings()
+
+    @property
+    def _every_joined(self) -> list[Joined]:
         projections = (*self._projections, self.query, self.key_value)
-        every = (projection.joined for projection in projections)
-        return [one for joined in every if joined is not None for one in joined.roundings]
+        return [one.joined for one in projections if one.joined is not None]
 
     @property
     def _projections(self) -> tuple[Projection, ...]:

@@ -39,7 +39,7 @@ NUM_DRAWN, NUM_WEIGHTS, ROUNDS, LEAST_GAIN = 5, 4, 3, 1.05
 """The numbers of rows that are drawn, and weights that take turns, as a model's layers do, so that
 none is in the cache; the rounds; and how many times as fast another kernel must be than the first
 to be chosen."""
-LONGEST_SECONDS = 1.0
+LONGEST_SECONDS = 0.4
 """The time after which no further round is begun."""
 
 

@@ -60,6 +60,8 @@ class Encoder:
     def forget(self) -> None:
         """Drop the recordings, and with them the references to the weights that they read."""
         self._recordings.clear()
+        for block in self.blocks:
+            block.forget_roundings()
 
     def run(
         self,

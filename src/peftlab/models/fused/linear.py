@@ -70,6 +70,10 @@ class Joined:
             self._fixed[key] = Fixed(weight)
         return self._fixed[key]
 
+    def forget_roundings(self) -> None:
+        """Drop the roundings of frozen weights."""
+        self._fixed.clear()
+
     @property
     def roundings(self) -> list[Tensor]:
         """The roundings of frozen weights that are kept."""
