@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 from peftlab.api import choose as api
 from peftlab.api.choose import Budget, budget_words
+from peftlab.core.errors import PeftlabError
+from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
+from tests.cli.test_interrupts import start, stop, wait_for
 
 Peftlab = Callable[..., Any]
 ARMS = ["probe", "bitfit", "ia3", "lora", "top-layers", "full"]
@@ -107,6 +111,33 @@ def test_who_stops_it_is_told_what_is_best_so_far(
     assert "stopped; what can be said so far:" in ended.err
     assert "on rows held out of train" in ended.err
     assert "peftlab export" in ended.err
+
+
+def test_ctrl_c_leaves_what_can_be_said_so_far_and_the_same_command_goes_on(
+    rows: Path, tiny_checkpoint: Path
+) -> None:
+    given = arguments(rows, tiny_checkpoint, "1 hour")
+    process = start(*given)
+    workspace = rows.parent / "ws"
+    wait_for(lambda: trials_done(workspace), process)
+    said = "\n".join(stop(process, signal.SIGINT))
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "stopped; what can be said so far:" in said
+    before = trials_done(workspace)
+    again = start(*given)
+    wait_for(lambda: len(trials_done(workspace)) > len(before), again)
+    assert "Traceback" not in "\n".join(stop(again, signal.SIGINT))
+    assert before <= trials_done(workspace)
+
+
+def trials_done(workspace: Path) -> set[str]:
+    """Return the ids of the trials that are done; none before there is a workspace."""
+    try:
+        with Workspace.open(workspace, create=False) as opened:
+            return {one.trial.id for one in opened.trials() if one.status == "done"}
+    except PeftlabError:
+        return set()
 
 
 def test_a_file_of_somebody_else_is_left_alone(
