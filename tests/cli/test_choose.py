@@ -14,7 +14,7 @@ from peftlab.api.choose import Budget, budget_words
 from peftlab.core.errors import PeftlabError
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
-from tests.cli.test_interrupts import start, stop, wait_for
+from tests.cli.test_interrupts import heard, start, stop, wait_for  # noqa: F401  a fixture
 
 Peftlab = Callable[..., Any]
 ARMS = ["probe", "bitfit", "ia3", "lora", "top-layers", "full"]
