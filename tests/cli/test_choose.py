@@ -113,22 +113,15 @@ def test_who_stops_it_is_told_what_is_best_so_far(
     assert "peftlab export" in ended.err
 
 
-def test_ctrl_c_leaves_what_can_be_said_so_far_and_the_same_command_goes_on(
-    rows: Path, tiny_checkpoint: Path
-) -> None:
-    given = arguments(rows, tiny_checkpoint, "1 hour")
-    process = start(*given)
+def test_ctrl_c_leaves_what_can_be_said_so_far(rows: Path, tiny_checkpoint: Path) -> None:
+    process = start(*arguments(rows, tiny_checkpoint, "1 hour"))
     workspace = rows.parent / "ws"
     wait_for(lambda: trials_done(workspace), process)
     said = "\n".join(stop(process, signal.SIGINT))
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "stopped; what can be said so far:" in said
-    before = trials_done(workspace)
-    again = start(*given)
-    wait_for(lambda: len(trials_done(workspace)) > len(before), again)
-    assert "Traceback" not in "\n".join(stop(again, signal.SIGINT))
-    assert before <= trials_done(workspace)
+    assert trials_done(workspace)
 
 
 def trials_done(workspace: Path) -> set[str]:
