@@ -40,7 +40,7 @@ def _round_to_half(x: int, x_row: int, out: int, rows: int, columns: int) -> Non
 
 
 @kernel
-def _round_in_place_of(x: int, x_row: int, out: int, rows: int, columns: int) -> None:
+def _round_to_single(x: int, x_row: int, out: int, rows: int, columns: int) -> None:
     for i in prange(rows):
         bits = vector(x + SIZE * i * x_row, columns).view(np.uint32)
         rounded = vector(out + SIZE * i * columns, columns).view(np.uint32)
@@ -63,7 +63,7 @@ def _to_half(n: _Rounding) -> None:
 
 @EntryPoint
 def _to_single(n: _Rounding) -> None:
-    _round_in_place_of(n.x, n.x_row, n.out, n.rows, n.columns)
+    _round_to_single(n.x, n.x_row, n.out, n.rows, n.columns)
 
 
 def rounds() -> bool:
@@ -76,8 +76,6 @@ def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
 
     `x` is float32, its rows or its columns one after another, and so are those of the result.
     """
-    if x.dtype is torch.bfloat16:
-        return x
     flips = x.stride(1) != 1
     lying = x.T if flips else x
     out = torch.empty_like(lying, dtype=dtype, memory_format=torch.contiguous_format)
