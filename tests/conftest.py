@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,10 +16,14 @@ os.environ["TRITON_INTERPRET"] = "1"  # before torch imports Triton
 # Which kernel is faster is chance on a busy machine, and another one computes other bits.
 os.environ.setdefault("PEFTLAB_PRODUCTS", "own")
 # Tests have caches of their own, but not for compiled kernels: that would be minutes for each.
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR",
-    str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "peftlab" / "kernels"),
-)
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "peftlab"
+os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "kernels"))
+if sys.dont_write_bytecode:
+    # Each process would compile all that it imports, half a minute of a processor. The bytecode
+    # is kept in the cache, since whoever forbids it wants none beside the sources.
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(CACHE / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 import pytest
 
