@@ -98,8 +98,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_tiny_checkpoint(folder: Path) -> None:
-    """Write the files of `tiny_checkpoint`."""
+def write_tiny_checkpoint(folder: Path, *, num_layers: int = 2) -> None:
+    """Write the files of `tiny_checkpoint`, or of one with another number of layers."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -113,7 +113,7 @@ def write_tiny_checkpoint(folder: Path) -> None:
     config = BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=16,
-        num_hidden_layers=2,
+        num_hidden_layers=num_layers,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=128,

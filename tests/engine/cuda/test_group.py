@@ -15,6 +15,7 @@ from peftlab.engine.job import Job
 from peftlab.engine.recorded_group import RecordedGroup
 from peftlab.engine.run import run_job
 from peftlab.models.fused import backends
+from tests.conftest import write_tiny_checkpoint
 from tests.engine.cuda.playback import Playback
 from tests.engine.cuda.test_recorded import MakeTrial, played
 
@@ -50,13 +51,16 @@ def test_members_of_a_group_whose_steps_are_played_end_as_they_do_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    checkpoint = tmp_path / "one-layer"
+    write_tiny_checkpoint(checkpoint, num_layers=1)
     training: dict[str, Any] = {
-        "num_train_epochs": 1, "per_device_train_batch_size": 2, "rows": 6, "max_length": 6,
+        "model": str(checkpoint), "num_train_epochs": 1, "per_device_train_batch_size": 2,
+        "rows": 6, "max_length": 4,
     }  # fmt: skip
     made = [
         make_trial(method="lora", settings={"r": 2, "lora_dropout": 0.1}, **training),
         make_trial(method="bitfit", seed=2, **{**training, "rows": 4}),
-        make_trial(method="head", seed=3, **training),
+        make_trial(method="head", seed=3, **{**training, "rows": 4}),
     ]
     trials = [trial.model_copy(update={"max_eval_samples": 2}) for trial in made]
     sizes = []

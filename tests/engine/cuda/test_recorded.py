@@ -50,7 +50,6 @@ BUCKET = 4
 TINY: dict[str, Any] = {
     "vocab_size": 12,
     "hidden_size": 8,
-    "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 12,
     "max_position_embeddings": 6,
@@ -117,9 +116,9 @@ def mean_pooled() -> PreTrainedModel:
     )  # fmt: skip
 
 
-def encoder() -> PreTrainedModel:
+def encoder(num_layers: int = 1) -> PreTrainedModel:
     """A tiny BERT."""
-    return BertForSequenceClassification(BertConfig(**TINY))
+    return BertForSequenceClassification(BertConfig(**TINY | {"num_hidden_layers": num_layers}))
 
 
 def built(
@@ -169,16 +168,17 @@ WHOLE = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [2, 5, 1], [8]]
 
 
 @pytest.mark.parametrize(
-    ("method", "training", "num_played"),
+    ("method", "num_layers", "training", "num_played"),
     [
-        ("full", {"max_grad_norm": 0.5}, 3),
-        ("lora", {}, 3),
+        ("full", 1, {"max_grad_norm": 0.5}, 3),
+        ("lora", 2, {}, 3),
         # Micro-batches of 5, 1; 5, 2; 5, 1; 4, 1; 1 tokens, as first and as last ones of a step.
-        ("lora", {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}, 4),
+        ("lora", 1, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}, 4),
     ],
 )
 def test_recorded_steps_are_those_of_the_plain_path(
     method: str,
+    num_layers: int,
     training: dict[str, Any],
     num_played: int,
     played: Playback,
@@ -188,12 +188,12 @@ def test_recorded_steps_are_those_of_the_plain_path(
 ) -> None:
     settings = {"r": 2, "lora_dropout": 0.1} if method == "lora" else {}
     trial = make_trial(method=method, settings=settings, rows=9, max_steps=5, **training)
-    data = short_rows(data_of(trial))
-    words, *found = trained(trial, data, WHOLE)
+    data, make = short_rows(data_of(trial)), partial(encoder, num_layers)
+    words, *found = trained(trial, data, WHOLE, make)
     assert words == "recorded steps"
     assert played.num_played >= num_played
     monkeypatch.setattr(backends, "BACKENDS", ())
-    words, *expected = trained(trial, data, WHOLE)
+    words, *expected = trained(trial, data, WHOLE, make)
     assert words == ""
     assert_equal_steps((found[0], found[1]), (expected[0], expected[1]))
 
@@ -361,27 +361,30 @@ def test_a_trial_that_is_resumed_ends_with_the_same_bits(
     make: Callable[[], PreTrainedModel], played: Playback, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
     """Its programs are captured for other batches than those of the trial that was not stopped."""
-    trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=4)
-    data, batches = short_rows(data_of(trial)), [[0, 1, 2], [3, 4, 5], [6, 7, 8], [2, 5]]
+    trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=3)
+    data = short_rows(data_of(trial))
 
-    def stretch(first: int, end: int, before: Checkpoint | None) -> tuple[list[float], Checkpoint]:
+    def stretch(
+        batches: list[list[int]], before: Checkpoint | None = None
+    ) -> tuple[list[float], list[Checkpoint]]:
+        """The losses, and what is saved after each step."""
         module, base = built(trial, make)
         classifier = build_classifier("packed", module, base, torch.device("cpu"), dropout_seed=3)
+        saved = []
         with Steps.active(classifier, trial, data) as steps:
             if before is not None:
                 steps.restore(before)
-            for rows in batches[first:end]:
+            for rows in batches:
                 steps.take(np.array(rows))
-            losses = [loss for _, loss in steps.read_losses()]
+                tensors = {name: tensor.clone() for name, tensor in steps.state().items()}
+                progress = {"embedding_factor": steps.embedding_factor}
+                saved.append(Checkpoint(step=steps.taken, tensors=tensors, progress=progress))
             assert steps.words == "recorded steps"
-            tensors = {name: tensor.clone() for name, tensor in steps.state().items()}
-            progress = {"embedding_factor": steps.embedding_factor}
-            return losses, Checkpoint(step=end, tensors=tensors, progress=progress)
+            return [loss for _, loss in steps.read_losses()], saved
 
-    losses, whole = stretch(0, 4, None)
-    before, half = stretch(0, 2, None)
-    after, resumed = stretch(2, 4, half)
-    assert [*before, *after] == losses
+    losses, (half, _, whole) = stretch(WHOLE[:3])
+    after, (_, resumed) = stretch(WHOLE[1:3], half)
+    assert after == losses[1:]
     assert whole.tensors.keys() == resumed.tensors.keys()
     assert all(torch.equal(whole.tensors[name], resumed.tensors[name]) for name in whole.tensors)
 

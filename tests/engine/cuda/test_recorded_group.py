@@ -41,8 +41,7 @@ MEMBERS: tuple[dict[str, Any], ...] = (
 )
 SHORT = [8]
 ORDERS = [
-    [WHOLE[first % 3], WHOLE[(first + 1) % 3], [2, 5, 1], SHORT, WHOLE[first % 3]]
-    for first in range(len(MEMBERS))
+    [WHOLE[first % 3], SHORT, WHOLE[(first + 1) % 3], [2, 5, 1]] for first in range(len(MEMBERS))
 ]
 """The batches of each member: in a step they have other tokens, and other numbers of them."""
 
@@ -112,22 +111,23 @@ def trained_together(
 
 
 @pytest.mark.parametrize(
-    ("names", "training"),
+    ("names", "num_steps", "training"),
     [
-        (range(4), {}),
-        ((0, 4), {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
+        (range(4), 4, {}),
+        ((0, 4), 3, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
     ],
 )
 def test_steps_of_several_trials_are_those_of_each_alone(
     names: Sequence[int],
+    num_steps: int,
     training: dict[str, Any],
     played: Playback,
     make_trial: MakeTrial,
     data_of: DataOf,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trials = [make_trial(rows=9, max_steps=5, **{**MEMBERS[k], **training}) for k in names]
-    orders = [ORDERS[k] for k in names]
+    trials = [make_trial(rows=9, max_steps=num_steps, **{**MEMBERS[k], **training}) for k in names]
+    orders = [ORDERS[k][:num_steps] for k in names]
     found = trained_together(trials, data_of, orders)
     assert played.num_played >= 3
     monkeypatch.setattr(backends, "BACKENDS", ())
