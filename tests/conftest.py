@@ -16,14 +16,17 @@ os.environ["TRITON_INTERPRET"] = "1"  # before torch imports Triton
 # Which kernel is faster is chance on a busy machine, and another one computes other bits.
 os.environ.setdefault("PEFTLAB_PRODUCTS", "own")
 # Tests have caches of their own, but not for compiled kernels: that would be minutes for each.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "peftlab"
-os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "kernels"))
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR",
+    str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "peftlab" / "kernels"),
+)
 if sys.dont_write_bytecode:
-    # Each process would compile all that it imports, half a minute of a processor. The bytecode
-    # is kept in the cache, since whoever forbids it wants none beside the sources.
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(CACHE / "bytecode")
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Each process would compile all that it imports: 17 seconds of a processor. The bytecode is
+    # kept beside the kernels, since whoever forbids it wants none beside the sources.
+    sys.pycache_prefix = str(Path(os.environ["NUMBA_CACHE_DIR"]).with_name("bytecode"))
     sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 

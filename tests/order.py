@@ -7,17 +7,30 @@ last would leave the others with nothing to do.
 from __future__ import annotations
 
 LONGEST = (
+    "tests/runner/executors/test_ray",
+    "tests/runner/test_tune.py",
+    "tests/engine/cuda",
     "tests/runner/executors",
+    "tests/report/test_registry.py",
+    "tests/methods/test_forms.py",
+    "tests/report/test_write.py",
+    "tests/engine/test_settings.py",
+    "tests/engine/test_schedule.py",
+    "tests/report/pages/test_browser",
+    "tests/models/cuda",
+    "tests/models/fused/test_matmul.py",
+    "tests/data/test_bombs.py",
+    "tests/fuzz",
     "tests/runner/test_kills.py",
     "tests/runner/test_bench.py",
-    "tests/runner/test_tune.py",
     "tests/kills",
     "tests/cli/test_run_from_hub.py",
     "tests/cli/test_interrupts.py",
-    "tests/engine/test_loop.py",
+    "tests/engine",
     "tests/cli",
     "tests/runner",
-    "tests/engine",
+    "tests/report",
+    "tests/methods",
 )
 """The files and folders that come first, the longest first."""
 CLUSTER = "Ray"

@@ -27,7 +27,9 @@ def language_of_the_interpreter() -> Iterator[None]:
     from triton.runtime import interpreter
 
     # What is replaced are the functions of the modules that a kernel's globals name.
-    scope = interpreter._patch_lang(FunctionType((lambda: None).__code__, {"tl": tl, "core": tl.core}))
+    scope = interpreter._patch_lang(
+        FunctionType((lambda: None).__code__, {"tl": tl, "core": tl.core})
+    )
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(interpreter, "_patch_lang", lambda kernel: interpreter._LangPatchScope())

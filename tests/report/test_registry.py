@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from peftlab.report.pages.page import Page, render_html, render_markdown
 from peftlab.report.registry import MAKERS
 from peftlab.study.parts import PARTS
 from tests.report.made_up import made_up
+
+Make = Callable[[str, str], list[Block]]
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "advice": {"margin": 10},  # what three seeds can show
@@ -132,6 +135,18 @@ def _nastily_named(view: StudyView) -> StudyView:
     )
 
 
+@pytest.fixture(scope="module")
+def made(views: Callable[[str], StudyView]) -> Make:
+    """The function that returns the blocks of a part of a study in one of the states, made once."""
+    return cache(lambda kind, state: make(kind, views(state)))
+
+
+@cache
+def drawn(specification: str) -> str:
+    """Return the figure of a specification, drawn once."""
+    return vl_convert.vegalite_to_svg(json.loads(specification), show_warnings=True)
+
+
 def make(kind: str, view: StudyView) -> list[Block]:
     options = dict(OPTIONS.get(kind, {}))
     if view.arms[0].name.startswith(NASTY) and kind == "sweep":
@@ -147,44 +162,21 @@ def test_there_is_a_maker_for_every_part_that_a_study_can_name() -> None:
     assert MAKERS.names() == list(PARTS) == list(SHOWN)
 
 
-@pytest.mark.parametrize("kind", PARTS)
-def test_a_part_is_made_of_what_is_measured_and_names_what_is_not(
-    kind: str, views: Callable[[str], StudyView]
-) -> None:
-    assert [type(block) for block in make(kind, views("done"))] == SHOWN[kind]
-    for state in ("some missing", "one arm missing", "nothing"):
-        view = views(state)
-        told = [line for block in blocks_of(make(kind, view), Missing) for line in block.lines]
-        names = {arm.name for arm in view.arms if kind != "sweep" or arm.base == "lora"}
-        lacking = {
-            f"{arm} on {task}, seed {record.trial.seed}"
-            for (arm, task), records in view.by_place.items()
-            for record in records
-            if record.status != "done" and arm in names
-        }
-        if kind not in SILENT:
-            assert {line.split(" (")[0] for line in told} == lacking
-    nothing = make(kind, views("nothing"))
-    assert not list(blocks_of(nothing, Figure))
-    assert nothing
-
-
 @pytest.mark.parametrize("state", ALL_STATES)
 @pytest.mark.parametrize("kind", PARTS)
 def test_a_part_can_be_drawn_and_printed_in_any_state(
     kind: str,
     state: str,
-    views: Callable[[str], StudyView],
+    made: Make,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    blocks = make(kind, views(state))
+    blocks = made(kind, state)
     drawings = {}
     for figure in blocks_of(blocks, Figure):
         assert figure.name == f"figure-01-{kind}"
         assert figure.title
         assert len(figure.description.split()) > 5
-        specification = json.loads(json.dumps(figure.specification, allow_nan=False))
-        svg = vl_convert.vegalite_to_svg(specification, show_warnings=True)
+        svg = drawn(json.dumps(figure.specification, allow_nan=False))
         assert "role-mark" in svg
         assert "<script" not in svg
         assert "NaN" not in svg
@@ -202,12 +194,34 @@ def test_a_part_can_be_drawn_and_printed_in_any_state(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_part_is_made_of_what_is_measured_and_names_what_is_not(
+    kind: str, views: Callable[[str], StudyView], made: Make
+) -> None:
+    assert [type(block) for block in made(kind, "done")] == SHOWN[kind]
+    for state in ("some missing", "one arm missing", "nothing"):
+        view = views(state)
+        told = [line for block in blocks_of(made(kind, state), Missing) for line in block.lines]
+        names = {arm.name for arm in view.arms if kind != "sweep" or arm.base == "lora"}
+        lacking = {
+            f"{arm} on {task}, seed {record.trial.seed}"
+            for (arm, task), records in view.by_place.items()
+            for record in records
+            if record.status != "done" and arm in names
+        }
+        if kind not in SILENT:
+            assert {line.split(" (")[0] for line in told} == lacking
+    nothing = made(kind, "nothing")
+    assert not list(blocks_of(nothing, Figure))
+    assert nothing
+
+
 @pytest.mark.parametrize("kind", [kind for kind in PARTS if Figure in SHOWN[kind]])
 def test_a_figure_has_no_paper_of_its_own_and_writes_in_the_colour_of_the_page(
-    kind: str, views: Callable[[str], StudyView]
+    kind: str, made: Make
 ) -> None:
-    for figure in blocks_of(make(kind, views("done")), Figure):
-        svg = vl_convert.vegalite_to_svg(dict(figure.specification))
+    for figure in blocks_of(made(kind, "done"), Figure):
+        svg = drawn(json.dumps(figure.specification))
         assert 'fill="white"' not in svg
         for black in ('fill="#000"', 'fill="black"', 'fill="#333"', 'stroke="#888"'):
             assert black not in svg

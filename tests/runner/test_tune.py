@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class Backwards(FakeExecutor):
                 self.train(job.with_settings(trials=job.trials[::-1]), telling)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
     """The function that returns the searches of two arms on one task, keys of `tune` replaced."""
 
@@ -285,6 +286,20 @@ def test_killed_between_two_draws_it_draws_the_same_when_run_again(
     assert search(searches(space=space), tmp_path / "killed", second) == whole
 
 
+@pytest.fixture(scope="module")
+def never_killed(
+    searches: Callable[..., Searches], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, int], tuple[SearchAttempt, ...]]:
+    """The function that returns what is found with a pruning and a batch, searched for once."""
+
+    @cache
+    def searched(pruning: str, batch: int) -> tuple[SearchAttempt, ...]:
+        of_tune = {"pruning": pruning, "budget": {"trials": 8}, "batch": batch}
+        return search(searches(**of_tune), tmp_path_factory.mktemp("whole"))
+
+    return searched
+
+
 @pytest.mark.parametrize(("pruning", "batch"), [("halving", 1), ("hyperband", 1), ("hyperband", 4)])
 @pytest.mark.parametrize(
     ("owner", "name"), [(Workspace, "prune"), (sampler.Sampler, "end")], ids=["prune", "end"]
@@ -295,11 +310,12 @@ def test_killed_as_a_setting_is_given_up_it_gives_it_up_when_run_again(
     pruning: str,
     batch: int,
     searches: Callable[..., Searches],
+    never_killed: Callable[[str, int], tuple[SearchAttempt, ...]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     of_tune = {"pruning": pruning, "budget": {"trials": 8}, "batch": batch}
-    whole = search(searches(**of_tune), tmp_path / "whole")
+    whole = never_killed(pruning, batch)
     assert any(one.status == "pruned" for one in whole)
     checkpoints: dict[str, int] = {}
 
