@@ -394,7 +394,7 @@ def test_keys_that_stay_those_of_the_first_step_are_told_apart(
 ) -> None:
     """Else the tests above would not see a number of the host that has entered a program."""
     trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=2)
-    data, batches = short_rows(data_of(trial)), [[0, 1], [0, 1]]
+    data, batches = short_rows(data_of(trial)), [[2, 5], [2, 5]]
     keys_of = CounterDropout.keys_of
     monkeypatch.setattr(CounterDropout, "keys_of", lambda self, uses, step: keys_of(self, uses, 0))
     words, *found = trained(trial, data, batches)
