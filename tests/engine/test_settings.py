@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.engine.test_loop import run, step_losses
 
 MakeTrial = Callable[..., Trial]
 DataOf = Callable[[Trial], TrialData]
+WithoutSettings = Callable[..., dict[str, torch.Tensor]]
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "balanced": {"class_weights": "balanced"},
@@ -49,16 +51,35 @@ def imbalanced(data: TrialData) -> TrialData:
     return replace(data, train=replace(data.train, labels=labels))
 
 
+# 45 rows, two micro-batches of 8 a step: the last step of an epoch has 13, of 8 and 5.
+COMMON: dict[str, Any] = {"rows": 45, "gradient_accumulation_steps": 2, "max_grad_norm": 0.5}
+
+
+@pytest.fixture(scope="module")
+def without_settings(make_trial: MakeTrial, data_of: DataOf) -> WithoutSettings:
+    """The function that returns a method's weights after steps at a learning rate, taken once."""
+
+    @cache
+    def trained(method: str, **rate: float) -> dict[str, torch.Tensor]:
+        trial = make_trial(method=method, **COMMON, **rate)
+        _, _, weights = run(trial, imbalanced(data_of(trial)), dropout=False)
+        return weights
+
+    return trained
+
+
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_without_dropout_all_engines_take_the_same_steps_by_every_setting(
-    name: str, method: str, make_trial: MakeTrial, data_of: DataOf
+    name: str,
+    method: str,
+    make_trial: MakeTrial,
+    data_of: DataOf,
+    without_settings: WithoutSettings,
 ) -> None:
-    # 45 rows, two micro-batches of 8 a step: the last step of an epoch has 13, of 8 and 5.
-    common: dict[str, Any] = {"rows": 45, "gradient_accumulation_steps": 2, "max_grad_norm": 0.5}
     losses, weights = {}, {}
     for engine in ENGINES.names():
-        trial = make_trial(method=method, engine=engine, **(common | SETTINGS[name]))
+        trial = make_trial(method=method, engine=engine, **(COMMON | SETTINGS[name]))
         tally, _, weights[engine] = run(trial, imbalanced(data_of(trial)), dropout=False)
         losses[engine] = step_losses(tally)
         # The bias of the keys has no effect: its gradient is rounding, which AdamW makes steps of.
@@ -67,9 +88,8 @@ def test_without_dropout_all_engines_take_the_same_steps_by_every_setting(
         assert losses["packed"] == pytest.approx(losses[other], rel=1e-4), other
         for parameter, value in weights["packed"].items():
             torch.testing.assert_close(weights[other][parameter], value, rtol=1e-3, atol=2e-5)
-    plain = {key: value for key, value in SETTINGS[name].items() if key == "learning_rate"}
-    without = make_trial(method=method, **(common | plain))
-    tally, _, others = run(without, imbalanced(data_of(without)), dropout=False)
+    rate = {key: value for key, value in SETTINGS[name].items() if key == "learning_rate"}
+    others = without_settings(method, **rate)
     is_other = any(
         not torch.allclose(others[parameter], value, rtol=1e-3, atol=2e-5)
         for parameter, value in weights["packed"].items()
