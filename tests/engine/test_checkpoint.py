@@ -16,6 +16,8 @@ from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.events import Evaluated, Event, Finished, Remarked, Resumed, Stepped
+from peftlab.models.fused.choices import CHOICE, available
+from peftlab.models.fused.product_kernels import LIBRARY, OWN
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
@@ -125,6 +127,27 @@ def test_a_damaged_one_that_was_passed_over_is_told_of(
     assert listener.resumed_at == 2
     expected = f"trial {trial.id}: the checkpoint {last.name} is damaged; it was skipped"
     assert listener.remarks == [expected]
+
+
+@pytest.mark.skipif(LIBRARY not in available(), reason="there is one kernel for products alone")
+def test_a_trial_goes_on_with_the_kernels_that_its_products_began_with(
+    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(method="lora", rows=16, num_train_epochs=2)
+    found = {}
+    for kernel in (OWN, LIBRARY):
+        monkeypatch.setenv(CHOICE, kernel)
+        listener = Listener()
+        run(trial, tmp_path / kernel, listener, EVERY_STEP)
+        found[kernel] = results(tmp_path / kernel, listener)
+    assert found[OWN] != found[LIBRARY]
+    with pytest.raises(Killed):
+        run(trial, tmp_path / "killed", Listener(kill_at_step=3), EVERY_STEP)
+    monkeypatch.setenv(CHOICE, OWN)
+    listener = Listener()
+    run(trial, tmp_path / "killed", listener, EVERY_STEP)
+    assert listener.resumed_at == 2
+    assert results(tmp_path / "killed", listener) == found[LIBRARY]
 
 
 def test_what_a_process_left_half_written_goes(checkpoints: Checkpoints) -> None:
