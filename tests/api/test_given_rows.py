@@ -96,13 +96,23 @@ def test_missing_values_are_missing(tmp_path: Path) -> None:
     assert len(examples(study(holes, tmp_path, missing="drop"))[1]) == 4
 
 
+def test_messages_and_the_report_name_the_task_and_the_split(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data/moods-train-\w{16}\.parquet:2: column 'mood': no"):
+        examples(study(frame(mood=["sad", None, *["sad", "glad"] * 3]), tmp_path))
+
+
 BAD: list[tuple[Any, str]] = [
-    ([], "data.moods.train: expected rows, got list"),
+    ([], "data.moods.train: there are no rows"),
+    ([("a", "b")], "data.moods.train: expected rows, got a list that holds a tuple"),
     ({"body": ["a"]}, "data.moods.train: expected rows, got dict .allowed: a file's name"),
     (frame(mood=[1, "a", *range(6)]), "data.moods.train: cannot write the column 'mood'"),
     (frame().rename(columns={"mood": "mod"}), "unknown column 'mood', did you mean 'mod'"),
     (pd.concat([frame(), frame()], axis=1), "the column 'body' appears twice"),
     (frame().rename(columns={"mood": 3}).assign(mood="a"), "the name of column 3 is not a string"),
+    (
+        frame().rename(columns={"mood": 3}),
+        "3 is not a string .try: frame.columns = frame.columns.m",
+    ),
     (datasets.DatasetDict(), "this DatasetDict has no split 'train'"),
 ]
 

@@ -103,6 +103,12 @@ def test_studies_are_those_that_are_built_in_and_those_of_the_workspace(
     assert not (tmp_path / "none").exists()
 
 
+def test_a_workspace_without_a_trial_says_so(tmp_path: Path, peftlab: Peftlab) -> None:
+    Workspace.open(tmp_path / "empty").close()
+    answer = peftlab("list", "trials", "--workspace", str(tmp_path / "empty"))
+    assert (answer.status, answer.out) == (0, "no trial has been run here yet\n")
+
+
 def test_trials_are_listed_with_their_stable_keys(
     peftlab: Peftlab, finished_workspace: Path
 ) -> None:

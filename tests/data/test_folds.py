@@ -66,9 +66,17 @@ def test_scores_are_dealt_by_their_nearest_whole_number() -> None:
 @pytest.mark.parametrize(
     ("labels", "num_folds", "words"),
     [
-        ([0] * 9 + [1] * 3, 4, "4 folds of 3 different rows of the label 'good'"),
-        ([0] * 9 + [1], 2, "2 folds of 1 different row of the label 'good'"),
-        ([1.0, 2.5, 3.0], 4, "4 folds of 3 different rows"),
+        (
+            [0] * 9 + [1] * 3,
+            4,
+            "4 folds need as many different rows of each label: there are 3 of the label 'good'",
+        ),
+        (
+            [0] * 9 + [1],
+            2,
+            "2 folds need as many different rows of each label: there is 1 of the label 'good'",
+        ),
+        ([1.0, 2.5, 3.0], 4, "4 folds need as many different rows: there are 3"),
     ],
 )
 def test_more_folds_than_rows_of_the_smallest_class_are_refused(

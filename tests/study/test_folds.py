@@ -98,7 +98,7 @@ def test_without_folds_the_same_study_has_other_trials(own: Any) -> None:
     ("of_data", "keys", "words"),
     [
         ({}, {"folds": 1}, "folds: must be at least 2 (it is 1)"),
-        ({}, {"folds": 16}, "16 folds of 15 different rows of the label 'b'"),
+        ({}, {"folds": 16}, "there are 15 of the label 'b' (allowed: 2 to 15)"),
         ({}, {"max_eval_samples": 5}, "max_eval_samples and folds"),
         ({"dev": 0.2}, {}, "folds, and dev: 0.2 of 'mood'"),
     ],

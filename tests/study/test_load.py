@@ -117,6 +117,12 @@ def test_options_replace_the_keys_that_they_name_and_no_other(file: Path) -> Non
     assert spec.model_copy(update={"description": expected.description}) == expected
 
 
+def test_an_option_that_names_nothing_is_one_line(file: Path) -> None:
+    for option in ("arms", "tasks", "seeds"):
+        with pytest.raises(UserError, match=f"^--{option}: nothing is named"):
+            load_study(str(file), Overrides(**{option: ()}))
+
+
 def test_a_setting_of_a_top_key(file: Path) -> None:
     assert load(file, "max_train_samples=64").max_train_samples == 64
     assert load(file, "seeds=[7, 8]").seeds == (7, 8)

@@ -288,6 +288,10 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
             "fraction: 0.1} beside training, which reports and keeps the best state)",
         ),
         (
+            {"arms": arm(training={"warmup_ratio": 0.1})},
+            "s: arms.a.training: warmup_ratio is not supported (allowed: warmup_steps: 0.06, which",
+        ),
+        (
             {"arms": arm(training={"fp16": True})},
             "s: arms.a.training: fp16 is not supported (allowed: bf16: true, which needs no "
             "scale of "
@@ -452,7 +456,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
             {"arms": arm(method="head", sweep={"cache_frozen": [True, False]})},
             "s: arms.a: unknown setting of the method head 'cache_frozen'",
         ),
-        ({"only_arms": ["ful"]}, "s: only_arms: unknown arm 'ful', did you mean 'full'?"),
+        ({"only_arms": ["ful"]}, "s: only_arms (--arms): unknown arm 'ful', did you mean 'full'?"),
         ({"model": "./nowhere"}, "s: model: no checkpoint './nowhere'"),
         ({"tasks": ["sst2"]}, "s: data: the data 'demo' has no task 'sst2'"),
         ({"data": "nowhere"}, "s: data: unknown data 'nowhere': not a folder"),

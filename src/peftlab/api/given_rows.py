@@ -1,13 +1,15 @@
 """Rows given in Python, written once as Parquet so that a study can use them as its own files.
 
-They are a pandas DataFrame, a datasets.Dataset or a list of dicts. The file is named by what is in
-them: the same rows are the same file, and a trial knows them by its content as any other.
+They are a pandas DataFrame, a datasets.Dataset or a list of dicts. The file is named by the task,
+the split and what is in them: the same rows are the same file, and a trial knows them by its
+content as any other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,16 +48,14 @@ def with_files(study: Mapping[str, Any], workspace: Path) -> dict[str, Any]:
     return {
         **study,
         "data": {
-            name: _written(own, workspace, f"study: data.{name}")
-            if isinstance(own, Mapping)
-            else own
+            name: _written(own, workspace, str(name)) if isinstance(own, Mapping) else own
             for name, own in data.items()
         },
     }
 
 
-def _written(own: Mapping[str, Any], workspace: Path, where: str) -> dict[str, Any]:
-    found = dict(own)
+def _written(own: Mapping[str, Any], workspace: Path, task: str) -> dict[str, Any]:
+    found, where = dict(own), f"study: data.{task}"
     train: Any = own.get("train")
     if _is_of_datasets(train, "DatasetDict"):
         del found["train"]
@@ -78,7 +78,7 @@ def _written(own: Mapping[str, Any], workspace: Path, where: str) -> dict[str, A
             continue
         needed = [*_names(own.get("text"))] if key == "test" else used
         table = _table(value, needed, f"{where}.{key}")
-        found[key] = str(_stored(table, workspace))
+        found[key] = str(_stored(table, workspace, f"{task}-{key}"))
     return found
 
 
@@ -101,21 +101,24 @@ def _table(rows: Any, needed: Sequence[str], where: str) -> pa.Table:
         columns = dict(zip(table.column_names, table.columns, strict=True))
         described = rows.features.arrow_schema.metadata or {}
         metadata = {CLASS_NAMES: described[CLASS_NAMES]} if CLASS_NAMES in described else {}
-    elif isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
+    elif isinstance(rows, list | tuple) and all(isinstance(row, Mapping) for row in rows):
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [row.get(name) for row in rows] for name in names}
     else:
         raise UserError(f"expected rows, got {_kind(rows)}", where=where, allowed=ALLOWED)
-    for name in needed:
-        if name not in columns:
-            raise UnknownNameError("column", name, map(str, columns), where=where)
-    arrays: dict[str, Any] = {}
-    for name, values in columns.items():
+    if not columns:
+        raise UserError("there are no rows", where=where, allowed=ALLOWED)
+    for name in columns:
         if not isinstance(name, str):
             raise UserError(
                 f"the name of column {name!r} is not a string", where=where,
-                allowed="columns whose names are strings",
+                remedy="frame.columns = frame.columns.map(str)",
             )  # fmt: skip
+    for name in needed:
+        if name not in columns:
+            raise UnknownNameError("column", name, columns, where=where)
+    arrays: dict[str, Any] = {}
+    for name, values in columns.items():
         try:
             array = values
             if not isinstance(values, pa.Array | pa.ChunkedArray):
@@ -145,11 +148,15 @@ def _columns_of_frame(frame: Any, where: str) -> dict[Any, Any]:
     return {name: frame[name] for name in frame.columns}
 
 
-def _stored(table: pa.Table, workspace: Path) -> Path:
-    """Return the file that holds the table, which is written if it is missing."""
+def _stored(table: pa.Table, workspace: Path, name: str) -> Path:
+    """Return the file that holds the table, which is written if it is missing.
+
+    Messages and the report show the file's name, so it begins with one that the user knows.
+    """
     import pyarrow.parquet as pq
 
-    path = workspace.absolute() / FOLDER / f"{_table_digest(table)}.parquet"
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:60]
+    path = workspace.absolute() / FOLDER / f"{name}-{_table_digest(table)}.parquet"
     if not path.is_file():
         with whole_file(path) as stream:
             pq.write_table(table, stream)
@@ -165,7 +172,7 @@ def _table_digest(table: pa.Table) -> str:
     for batch in table.to_batches(max_chunksize=8192):
         for row in batch.to_pylist():
             digest.update(json.dumps(row, default=repr).encode())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:16]
 
 
 def _is_of_datasets(value: Any, name: str) -> bool:
@@ -175,4 +182,9 @@ def _is_of_datasets(value: Any, name: str) -> bool:
 
 
 def _kind(value: Any) -> str:
+    """Return what the value is; of a list, what its first wrong row is."""
+    if isinstance(value, list | tuple):
+        for row in value:
+            if not isinstance(row, Mapping):
+                return f"a {type(value).__name__} that holds a {type(row).__name__}"
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

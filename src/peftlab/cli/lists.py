@@ -202,6 +202,9 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
     if as_json:
         print_json([record.to_json() for record in records])
         return
+    if not records:
+        print("no trial has been run here yet")
+        return
     has_folds = any(record.trial.fold for record in records)
     has_sizes = any(record.trial.train_size for record in records)
     own = (*(("#fold",) if has_folds else ()), *(("#rows",) if has_sizes else ()))

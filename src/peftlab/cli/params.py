@@ -50,8 +50,8 @@ def command(
         ("  in the head", f"{count.head:,}"),
         ("all, every tensor once", f"{count.total:,}"),
         ("all, as peft counts (the head twice)", f"{count.total_peft_counting:,}"),
-        ("trainable %, every tensor once", f"{count.percent_of_total:.6f}"),
-        ("trainable %, as peft prints it", f"{count.percent}"),
+        ("trainable %, every tensor once", f"{count.percent_of_total:.3g}"),
+        ("trainable %, as peft counts", f"{count.percent:.3g}"),
     ]
     printing.print_table((f"{method} on {model}", "#parameters"), rows)
     return printing.DONE

@@ -15,6 +15,15 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+def all_of(number: int, nouns: str) -> str:
+    """Return the words for all of two or more.
+
+    >>> all_of(2, "runs"), all_of(2000, "runs")
+    ('both runs', 'all 2,000 runs')
+    """
+    return f"both {nouns}" if number == 2 else f"all {number:,} {nouns}"
+
+
 def duration(seconds: float) -> str:
     """Return a duration in the usual words.
 

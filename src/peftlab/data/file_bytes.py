@@ -62,7 +62,7 @@ def format_of(path: Path | str) -> Format:
 def required_format(path: Path, known: Sequence[str] = READABLE) -> Format:
     """Return the format; raise UserError if it is unknown, or cannot be packed."""
     found = format_of(path)
-    packed = f"; of text {GZIP} behind it" if known is READABLE else ""
+    packed = f"; a text format also packed, as .csv{GZIP}" if known is READABLE else ""
     if found.ending not in known or (found.is_gzip and not (packed and found.is_text)):
         shown = path.suffix.lower() if not found.is_gzip else f"{found.ending}{GZIP}"
         raise UserError(

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, derived_seed
 from peftlab.core.inputs import Example
-from peftlab.core.words import counted
 from peftlab.data.cache import write_entry
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import strata
@@ -76,7 +75,8 @@ def require_folds(
         return
     of_class = f" of the label '{labels[kind]}'" if is_classes else ""
     raise UserError(
-        f"{num_folds} folds of {counted(len(fewest), 'different row')}{of_class}",
+        f"{num_folds} folds need as many different rows{' of each label' if is_classes else ''}: "
+        f"there {'is' if len(fewest) == 1 else 'are'} {len(fewest):,}{of_class}",
         where=where,
         allowed=f"2 to {len(fewest)}" if len(fewest) > 1 else "more rows, or no folds",
     )

@@ -14,6 +14,7 @@ from peftlab.report.default_page import page_parts
 from peftlab.report.figures.trajectory import draw_trajectory, trajectory_data
 from peftlab.report.findings.asking import questions
 from peftlab.report.findings.combine import LabelledView, combine
+from peftlab.report.findings.limits import limit_words
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.runs import folds_note
 from peftlab.report.findings.stored_results import RESULTS, results_file
@@ -28,7 +29,7 @@ from peftlab.report.registry import MAKERS
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.deciding import deciding_blocks
 from peftlab.report.tables.settings import seeds_in_short
-from peftlab.report.tables.sources import limit_words, sources_blocks
+from peftlab.report.tables.sources import sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.looks import joined, looks_digest, now
 from peftlab.store.workspace import Workspace
@@ -230,14 +231,16 @@ def _facts(view: StudyView) -> dict[str, str]:
         if words:
             facts[name] = "; ".join(f"{task}: {own}" for task, own in words.items())
     if spec.max_train_samples is not None:
-        facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
+        facts["training rows"] = (
+            f"at most {limit_words(spec.max_train_samples, spec, ' of each task')}"
+        )
     if spec.train_sizes is not None:
         sizes = ", ".join(
             size if isinstance(size, str) else f"{size:,}" for size in spec.train_sizes
         )
         facts["train_sizes"] = f"{sizes}; whatever names none is of the largest"
     if spec.max_eval_samples is not None:
-        facts["dev rows"] = limit_words(spec.max_eval_samples, spec, " of each task")
+        facts["dev rows"] = f"at most {limit_words(spec.max_eval_samples, spec, ' of each task')}"
     for name, source in view.metric_sources:
         facts[f"metric {name}"] = f"SHA-256 of its source {source}"
     for record in view.records:

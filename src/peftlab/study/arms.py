@@ -80,7 +80,7 @@ def chosen_arms(spec: StudySpec, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
     """Return the study's arms that `only_arms` names, or all if it is not set."""
     if spec.only_arms is None:
         return arms
-    return select_arms(arms, spec.only_arms, where=f"{spec.name}: only_arms")
+    return select_arms(arms, spec.only_arms, where=f"{spec.name}: only_arms (--arms)")
 
 
 def select_arms(arms: Sequence[Arm], names: Sequence[str], *, where: str) -> tuple[Arm, ...]:

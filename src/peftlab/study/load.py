@@ -154,13 +154,16 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
         ("tasks", overrides.tasks),
         ("only_arms", overrides.arms),
     ):
+        option = "arms" if key == "only_arms" else key
         if isinstance(value, str):
-            check_text(value, where=f"--{key}")
+            check_text(value, where=f"--{option}")
         if value is not None:
+            if not isinstance(value, str) and not value:
+                raise UserError("nothing is named", where=f"--{option}", allowed=f"some {option}")
             new = value if isinstance(value, str) else list(value)
             if new != study.get(key):
                 shown = new if isinstance(new, str) else ", ".join(map(str, new))
-                changes.append(f"{'arms' if key == 'only_arms' else key}: {shown}")
+                changes.append(f"{option}: {shown}")
             study[key] = new
     for setting in overrides.settings:
         key, value = parse_setting(setting)

@@ -19,6 +19,7 @@ INSTEAD = {
     "save_strategy": SAVED,
     "save_steps": SAVED,
     "fp16": PRECISION,
+    "warmup_ratio": "warmup_steps: 0.06, which below 1 is a share of all steps",
 }
 """A study's alternative to each argument."""
 

@@ -119,6 +119,15 @@ def test_a_reference_that_learned_nothing_recommends_nothing(tmp_path: Path) -> 
     assert advice.lacking == "the models did not learn demo-sentiment"
 
 
+def test_a_reference_that_the_run_leaves_out_gives_way_to_the_best_arm(tmp_path: Path) -> None:
+    whole = view_of(tmp_path)
+    view = replace(whole, arms=tuple(arm for arm in whole.arms if arm.name != "full"))
+    assert advice_of(view, reference="full").reference == advice_of(view).reference
+    words = words_of(view, margin=LENIENT, reference="full")
+    assert words.startswith("Over both tasks: use ")
+    assert "The study measures by full, which this run leaves out; lora takes its place." in words
+
+
 def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     view = view_of(tmp_path, failed=[("lora", "demo-sentiment", 5)])
     advice = advice_of(view)
@@ -163,7 +172,7 @@ def test_without_full_the_best_arm_is_the_reference(tmp_path: Path) -> None:
 def test_the_words_say_what_to_use_and_what_it_costs(tmp_path: Path) -> None:
     words = words_of(view_of(tmp_path), margin=LENIENT, reference="full")
     assert words.startswith(
-        "Over all 2 tasks: use lora. lora and full could be shown to stay within 4 points of full "
+        "Over both tasks: use lora. lora and full could be shown to stay within 4 points of full "
         "(with 95% confidence for all arms together); of these it is the cheapest in training "
         "time. It scores "
     )
@@ -184,7 +193,7 @@ def test_an_arm_that_is_better_than_the_named_one_is_told_though_another_is_chea
     assert "The best score is that of lora: +11.1 [" in words
     by_the_best = words_of(view, margin=LENIENT)
     assert by_the_best.startswith(
-        "Over all 2 tasks: use lora. No other arm could be shown to stay within 4 points of lora."
+        "Over both tasks: use lora. No other arm could be shown to stay within 4 points of lora."
     )
 
 
@@ -304,7 +313,7 @@ def test_full_fine_tuning_of_which_runs_failed_is_never_used(
     view = view_of(tmp_path, seconds=seconds, seeds=range(1, 7), failed=HALF_FAILED)
     assert chosen_of(view, reference=reference) == "lora"
     words = words_of(view, margin=LENIENT, reference=reference)
-    assert words.startswith("Over all 2 tasks: use lora.")
+    assert words.startswith("Over both tasks: use lora.")
     assert "full is not recommended: 3 of its runs failed." in words
     assert "lora and full" not in words
 
@@ -480,7 +489,7 @@ def test_the_only_arm_that_learned_is_used_and_the_cheap_one_is_not(tmp_path: Pa
     view = constant(view_of(tmp_path), ["full", "bitfit"], BOTH)
     words = words_of(view)
     assert words.startswith(
-        "Over all 2 tasks: use lora. No other arm is shown to have learned, with all of its runs "
+        "Over both tasks: use lora. No other arm is shown to have learned, with all of its runs "
         "done. It scores "
     )
     assert words.endswith(
@@ -545,7 +554,7 @@ def test_none_is_recommended_while_a_cheaper_arm_may_be_as_good(tmp_path: Path) 
     assert advice.safe is not None
     assert advice.safe.name == "lora"
     words = words_of(view, margin=least - 0.01, reference="lora")
-    assert words.startswith("Over all 2 tasks: lora will do, but which arm is best is still open: ")
+    assert words.startswith("Over both tasks: lora will do, but which arm is best is still open: ")
     assert (
         "but full, which costs less or as much, may be good enough too: it could be shown neither"
         in (words)

@@ -250,7 +250,7 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         drafted(path)
     assert str(caught.value).startswith(
-        f"{path}: no study of this file can run: t dev (t.csv): all 2 rows of dev have the "
+        f"{path}: no study of this file can run: t dev (t.csv): both rows of dev have the "
         "label 'a', so that nothing can be compared"
     )
     both = write(tmp_path / "u.csv", ["a", "b"])

@@ -79,7 +79,7 @@ def test_one_single_score_is_an_error_too(tmp_path: Path, tiny_checkpoint: Path)
     rows = [(f"text {n}", n / 4) for n in range(8)]
     expanded = study(tmp_path, tiny_checkpoint, rows, [("a", 0.5), ("b", 0.5)])
     (error,) = [one for one in row_remarks(expanded) if one.level == "error"]
-    assert error.message.startswith("all 2 rows of dev have the score 0.5, so that nothing")
+    assert error.message.startswith("both rows of dev have the score 0.5, so that nothing")
     assert error.message.endswith("rows with scores that differ are needed")
 
 

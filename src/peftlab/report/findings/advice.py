@@ -100,8 +100,8 @@ def advise(
 ) -> Advice:
     """Return the advice for the tasks together, by mean differences and summed costs.
 
-    `reference` names the arm to measure by. The best arm is used if it is None, or if the named arm
-    is not shown to have learned the tasks and another is.
+    `reference` names the arm to measure by. The best arm is used if it is None, if the named arm is
+    not shown to have learned the tasks and another is, or if the run leaves that arm out.
     """
     compared = [arm for arm in view.arms if all(view.has_run(arm, task) for task in tasks)]
     missing = tuple(arm for arm in view.arms if arm not in compared)
@@ -109,7 +109,8 @@ def advise(
     taking_part = [arm for arm in learned if not _num_failed(view, arm, tasks)]
     named = next((arm for arm in compared if arm.name == reference), None)
     passed_by = None
-    if named is not None and named not in learned and learned:
+    is_left_out = reference not in {arm.name for arm in view.arms}
+    if is_left_out or (named is not None and named not in learned and learned):
         named, reference, passed_by = None, None, reference
     rivals = _rivals(view, compared, learned, taking_part, tasks)
     base = named if reference else max(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import JsonValue
 
-from peftlab.core.words import counted
+from peftlab.core.words import all_of, counted
 from peftlab.methods.registry import METHODS
 from peftlab.report.findings.better_words import of_losses
 from peftlab.report.findings.class_numbers import ANSWERS
@@ -153,7 +153,7 @@ def _shown_words(found: Learned, task: Task) -> str:
     if found.chance is not None:
         bar = f"what its own predictions score in random order ({found.chance:.1f})"
     if num_constant == num_runs:
-        runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
+        runs = "the only run gives" if num_runs == 1 else f"{all_of(num_runs, 'runs')} give"
         best = f"the best such answer scores {found.constant:.1f}"
         return f"{runs} the same answer to all examples; {best}"
     words = f"{signed(gain.estimate)} points against {bar}"

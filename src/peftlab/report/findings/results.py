@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from peftlab.report.findings.classes import classes_json
 from peftlab.report.findings.learning import learned_json, losses_words, remarks
+from peftlab.report.findings.limits import cut_note
 from peftlab.report.findings.stored_results import ArmScore, StudyResults
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
@@ -37,6 +38,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
     notes = (
         *outdated_warnings(view),
         *leak_warnings(view),
+        cut_note(view),
         view.note(view.arms),
         *(remark.words for remark in remarks(view, view.arms)),
         *losses_words(view, view.arms, view.tasks),

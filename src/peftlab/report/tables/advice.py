@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from peftlab.core.words import all_of
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.better_words import better_note, highest
 from peftlab.report.findings.costs import (
@@ -78,7 +79,7 @@ def _advice_words(
     view: StudyView, advice: Advice, options: parts.AdvicePart, stands: Standing
 ) -> str:
     """Return the advice in a few sentences."""
-    over = f"Over all {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else "Here"
+    over = f"Over {all_of(len(advice.tasks), 'tasks')}" if len(advice.tasks) > 1 else "Here"
     base, chosen = advice.reference, advice.chosen
     if base is None or chosen is None:
         shown = " What is measured so far is below." if advice.candidates else ""
@@ -183,9 +184,13 @@ def _passed_by(advice: Advice) -> str:
     """Return the sentence that the study's own reference cannot be used; "" if it can."""
     if advice.passed_by is None or advice.reference is None:
         return ""
+    is_here = any(one.arm.name == advice.passed_by for one in advice.candidates)
+    why = (
+        f"is not shown to have learned {where_words(advice)}" if is_here else "this run leaves out"
+    )
     return (
-        f"The study measures by {advice.passed_by}, which is not shown to have learned "
-        f"{where_words(advice)}; {advice.reference.name} takes its place."
+        f"The study measures by {advice.passed_by}, which {why}; {advice.reference.name} takes its "
+        "place."
     )
 
 

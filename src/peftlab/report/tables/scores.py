@@ -12,12 +12,12 @@ from peftlab.report.findings.learning import (
     has_learned,
     mark,
 )
+from peftlab.report.findings.limits import cut_note
 from peftlab.report.findings.looks import difference_shown
 from peftlab.report.findings.published import PublishedResult
 from peftlab.report.findings.view import StudyView
 from peftlab.report.findings.warnings import leak_note
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.report.tables.sources import limit_words
 from peftlab.stats.families import holm
 from peftlab.stats.learned import Learned
 from peftlab.stats.noise import LEVEL
@@ -94,7 +94,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
                 (
                     note,
                     _sentence(view.spec.split_words),
-                    _cut_words(view),
+                    cut_note(view),
                     leak_note(view),
                     view.note(arms),
                 ),
@@ -160,14 +160,6 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
         p_values.append(found.p_value)
     is_best = bool(p_values) and max(holm(p_values)) <= LEVEL
     return ordered[0] if is_best else None
-
-
-def _cut_words(view: StudyView) -> str:
-    """Return the sentence on the rows of dev that are scored if the study limits them, else ""."""
-    limit = view.spec.max_eval_samples
-    if limit is None:
-        return ""
-    return f"Dev is cut: {limit_words(limit, view.spec, ' rows of each task')}."
 
 
 def _sentence(words: str) -> str:

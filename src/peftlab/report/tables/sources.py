@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from peftlab.report.findings.combine import DevRows, LabelledView, dev_rows
+from peftlab.report.findings.limits import limit_words
 from peftlab.report.pages.blocks import Block, Cell, Heading, Table
-from peftlab.study.spec import StudySpec
 
 
 def sources_blocks(sources: Sequence[LabelledView]) -> list[Block]:
@@ -34,14 +34,6 @@ def sources_blocks(sources: Sequence[LabelledView]) -> list[Block]:
         name="table-sources", title="Sources", columns=columns, rows=rows, numbers=numbers
     )
     return [Heading(title="What is compared", text=" ".join(_remarks(sources))), table]
-
-
-def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
-    """Return the words for the rows that a study's limit leaves; all rows if there are fewer."""
-    if not spec.own_data:
-        return f"the first {limit:,}{of}"
-    seeds = dict.fromkeys(str(own.split_seed) for own in spec.own_data.values())
-    return f"{limit:,}{of}, each label its share, drawn by split_seed {', '.join(seeds)}"
 
 
 def _remarks(sources: Sequence[LabelledView]) -> list[str]:

@@ -289,7 +289,8 @@ def _metrics(looked: Looked) -> Guess:
     if is_uneven(looked):
         names.reverse()
         smallest, largest = (
-            f"{one.count:,} rows have '{one.name}'" for one in smallest_and_largest(looked)
+            f"{counted(one.count, 'row')} {'has' if one.count == 1 else 'have'} '{one.name}'"
+            for one in smallest_and_largest(looked)
         )
         why = one_line(f"macro F1 first: {largest}, {smallest}", length=100)
     return Guess(key="metrics", value=names, why=why)

@@ -12,6 +12,7 @@ import numpy as np
 from peftlab.core.errors import UserError
 from peftlab.core.safe_yaml import parse_yaml
 from peftlab.core.selection import Selection
+from peftlab.core.words import all_of
 from peftlab.data.encodings import WESTERN
 from peftlab.data.held_out import is_held_out
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
@@ -272,7 +273,7 @@ def _one_label(rows: TaskRows, split: _Split) -> str:
     """Return the sentence that all rows have one label, with what to do."""
     task, labels = rows.task, split.labels
     name = "train, held out," if split.name == "held-out" else split.name
-    which = "the only row" if len(labels) == 1 else f"all {len(labels):,} rows"
+    which = "the only row" if len(labels) == 1 else all_of(len(labels), "rows")
     limit = rows.max_eval_samples if split.name == "dev" else rows.max_train_samples
     if limit is not None and rows.ref.source != "files" and split.seed is None:
         which = f"the first {len(labels):,} rows" if len(labels) > 1 else "the first row"

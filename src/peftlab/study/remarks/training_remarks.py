@@ -66,7 +66,7 @@ IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings, int], bool]], ...] = 
     ),
     (
         "early_stopping_patience",
-        "has no effect: by the time so many evaluations are waited for, the training is over",
+        "has no effect: the training is over before so many evaluations can be no better",
         is_too_patient,
     ),
 )
