@@ -10,7 +10,7 @@ from peftlab.core.registry import Registry
 from peftlab.report.figures.advice import advice_data, draw_advice
 from peftlab.report.figures.confusion import confusion_data, draw_confusion
 from peftlab.report.figures.learning_rate import draw_learning_rate, learning_rate_data
-from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data
+from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data, unlike_note
 from peftlab.report.figures.pareto import draw_pareto, pareto_data
 from peftlab.report.figures.scores import draw_scores, published_data, scores_data
 from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_data
@@ -177,7 +177,8 @@ def _loss_curves(view: StudyView, options: parts.LossCurvesPart, name: str) -> S
         return _missing(view, shown.arms)
     kinds = [task.problem_type for task in view.tasks]
     figure = draw_loss_curves(rows, name=name, every=_names(view), problem_types=kinds)
-    return [_titled(figure, shown.note), *_missing(view, shown.arms)]
+    note = f"{unlike_note(view, shown.arms)}{shown.note}"
+    return [_titled(figure, note), *_missing(view, shown.arms)]
 
 
 def _learning_rate(view: StudyView, options: parts.LearningRatePart, name: str) -> Sequence[Block]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data
+from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data, unlike_note
 from peftlab.report.findings.view import StudyView
 
 View = Callable[..., StudyView]
@@ -138,3 +138,16 @@ def test_where_seeds_end_at_different_epochs_the_title_says_so(hand_made: View) 
     view = hand_made({("full", SENTIMENT): [short, [*long, (0.4, 0.3, 70)]]})
     figure = draw_loss_curves(loss_curves_data(view, view.choose(["full"])), name="loss")
     assert figure.title == "Loss by epoch: full; each point is of the seeds that got there"
+
+
+@pytest.mark.parametrize("setting", ["class_weights", "label_smoothing_factor"])
+def test_arms_whose_training_losses_are_not_plain_are_named(setting: str, hand_made: View) -> None:
+    epochs = [[(None, 0.8, 50), (0.7, 0.6, 50)]]
+    value = {"class_weights": "balanced", "label_smoothing_factor": 0.1}[setting]
+    arms = {"full": {"method": "full"}, "even": {"method": "full", "training": {setting: value}}}
+    view = hand_made({(arm, SENTIMENT): epochs for arm in arms}, {"arms": arms, "claims": []})
+    assert unlike_note(view, view.arms) == (
+        "; training losses of even have class weights or smoothed labels, validation losses have "
+        "neither"
+    )
+    assert unlike_note(view, view.choose(["full"])) == ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from peftlab.core.inputs import ProblemType
 from peftlab.core.measurements import plain_epoch
+from peftlab.report.findings.evidence import listed
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.store.records import TrialRecord
@@ -47,6 +48,25 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                     }
                 )
     return rows
+
+
+def unlike_note(view: StudyView, arms: Sequence[Arm]) -> str:
+    """Return the end of the title that names arms whose training losses are not plain ones."""
+    names = [
+        view.label(arm)
+        for arm in arms
+        if any(
+            record.trial.training.class_weights or record.trial.training.label_smoothing_factor
+            for task in view.tasks
+            for record in view.of(arm, task)
+        )
+    ]
+    if not names:
+        return ""
+    return (
+        f"; training losses of {listed(names)} have class weights or smoothed labels, validation "
+        "losses have neither"
+    )
 
 
 def draw_loss_curves(
