@@ -118,6 +118,22 @@ def test_a_wrong_key_of_the_mapping_is_named(
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("sep", ";;", "';;' is not a separator, which is one character such as ';' or '\\t'"),
+        ("sep", "", "'' is not a separator, which is one character such as ';' or '\\t'"),
+        ("encoding", "utf-9", "'utf-9' is not an encoding such as utf-8, utf-16 or cp1252"),
+    ],
+)
+def test_a_value_that_the_message_names_is_not_shown_twice(
+    key: str, value: str, words: str, folder: Path, tiny_checkpoint: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load(folder, study(tiny_checkpoint, **{key: value}))
+    assert str(caught.value) == f"{folder / 'own.yaml'}: data.moods.{key}: {words}"
+
+
+@pytest.mark.parametrize(
     ("labels", "words", "line"),
     [
         ("[yes, no]", ("yes", "no"), "the label yes of train.csv:2 as true: write it in quotes"),

@@ -292,6 +292,11 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
             "s: arms.a.training: warmup_ratio is not supported (allowed: warmup_steps: 0.06, which",
         ),
         (
+            {"arms": arm(training={"warmup_steps": 1.5})},
+            "s: arms.a.training.warmup_steps: must be a whole number of steps, or a share of all "
+            "steps below 1 (it is 1.5)",
+        ),
+        (
             {"arms": arm(training={"fp16": True})},
             "s: arms.a.training: fp16 is not supported (allowed: bf16: true, which needs no "
             "scale of "

@@ -200,6 +200,13 @@ class TrainingSettings(Frozen):
             raise ValueError("must be at least 1, or -1 to follow from the epochs")
         return steps
 
+    @field_validator("warmup_steps")
+    @classmethod
+    def _are_steps_or_a_share(cls, steps: float) -> float:
+        if steps > 1 and steps != int(steps):
+            raise ValueError("must be a whole number of steps, or a share of all steps below 1")
+        return steps
+
     @field_validator("lr_scheduler_kwargs")
     @classmethod
     def _are_of_the_schedule(

@@ -29,6 +29,8 @@ WORDS = {
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     "string_type": "must be a text",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
 }
@@ -59,12 +61,15 @@ class Complaint:
     def refusal(self, *, where: str, allowed: str = "") -> UserError:
         """Return the error that states the complaint in one line, with the nearest allowed name.
 
-        A whole object is not shown where the complaint is of a part that it lacks, or of its sense.
+        The wrong value is not shown where the complaint names it already, and a whole object is not
+        shown where the complaint is of a part that it lacks, or of its sense.
         """
         is_of_whole = self.kind == "missing" or (
             self.kind == "value_error" and not isinstance(self.given, str | int | float)
         )
-        words = self.words if is_of_whole else f"{self.words} (it is {self._literal}{self._hint})"
+        is_told = isinstance(self.given, str) and self._literal in self.words
+        shown = "" if is_of_whole or is_told else f" (it is {self._literal}{self._hint})"
+        words = f"{self.words}{shown}"
         return UserError(words, where=where, allowed=allowed)
 
     @property

@@ -50,7 +50,7 @@ class OwnData(Frozen):
     problem_type: ProblemType | None = None
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     separator: Annotated[str, Field(min_length=1)] = ","
-    sep: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    sep: str | None = None
     encoding: str | None = None
     sheet: str | None = None
     missing: MissingPolicy = "error"

@@ -166,3 +166,12 @@ def test_a_metric_of_another_kind_of_problem_is_refused_with_those_that_fit() ->
 def test_a_metric_that_does_not_exist_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'accuracy'"):
         METRICS.get("acuracy")
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [("ece", "calibration_error"), ("auc", "roc_auc"), ("macro_f1", "f1_macro")]
+)
+def test_a_name_of_other_libraries_is_refused_with_the_name_here(name: str, own: str) -> None:
+    with pytest.raises(UserError, match=f"s: no metric '{name}': here it is called '{own}'"):
+        METRICS.get(name, where="s")
+    assert own in METRICS

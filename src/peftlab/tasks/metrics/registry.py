@@ -30,6 +30,21 @@ class Metrics(Registry[Metric]):
 METRICS = Metrics("metric")
 for _name, _metric in BUILT_IN.items():
     METRICS.add(_name, _metric)
+for _other, _name in {
+    "auc": "roc_auc",
+    "auroc": "roc_auc",
+    "balanced": "balanced_accuracy",
+    "cross_entropy": "log_loss",
+    "ece": "calibration_error",
+    "f1_score": "f1",
+    "macro_f1": "f1_macro",
+    "matthews": "matthews_correlation",
+    "mcc": "matthews_correlation",
+    "micro_f1": "f1_micro",
+    "pr_auc": "average_precision",
+    "weighted_f1": "f1_weighted",
+}.items():
+    METRICS.refuse(_other, f"here it is called '{_name}'")
 
 DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
     "single_label_classification": ("accuracy", "f1_macro"),
