@@ -154,6 +154,29 @@ def test_a_cause_that_is_known_is_named(
     assert cause in found.reason
 
 
+@pytest.mark.parametrize(
+    ("step", "cause"),
+    [
+        (9, "Early stopping ended the training after 9 steps: a higher early_stopping_patience"),
+        (72, "A training of 72 steps is short"),
+    ],
+)
+def test_early_stopping_is_the_cause_only_where_it_ended_the_training(
+    step: int, cause: str, predicted: Predicted
+) -> None:
+    settings = {"learning_rate": 1e-3, "max_steps": 72, "early_stopping_patience": 1}
+    view = with_training(view_of(predicted, {"lora-r2": constant()}), **settings)
+    by_place = {
+        place: tuple(
+            replace(one, evaluations=(replace(one.evaluations[-1], step=step),)) for one in records
+        )
+        for place, records in view.by_place.items()
+    }
+    (found,) = remarks(replace(view, by_place=by_place), view.arms)
+    assert cause in found.reason
+    assert ("is short" in found.reason) == (step == 72)
+
+
 def test_predictions_that_are_gone_leave_it_open(predicted: Predicted) -> None:
     view = view_of(predicted, {"full": good()})
     path = view.records[0].predictions_path

@@ -189,7 +189,13 @@ def _causes(record: TrialRecord) -> list[str]:
             )
     if record.num_train_examples is not None:
         steps = training.total_steps(record.num_train_examples)
-        if steps < FEW_STEPS:
+        is_stopped = training.early_stopping_patience is not None and record.has_stopped_early
+        if is_stopped and (taken := record.evaluations[-1].step) < FEW_STEPS:
+            found.append(
+                f"Early stopping ended the training after {counted(taken, 'step')}: a higher "
+                "early_stopping_patience, or a higher learning rate, may help"
+            )
+        elif steps < FEW_STEPS:
             found.append(
                 f"A training of {counted(steps, 'step')} is short: more epochs, or a higher "
                 "learning rate, may help"
