@@ -28,7 +28,8 @@ class ArmsPart(Frozen):
 
 class AdvicePart(Frozen):
     """The advice: the cheapest of the arms that learned the tasks and are shown to be at most
-    `margin` points below the best arm, or below the arm that `reference` names if that learned."""
+    `margin` points below the best arm, or below the arm that `reference` names if the run has it
+    and it learned."""
 
     margin: Points = 1.0
     reference: str | None = None
