@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from peftlab.models.fused.gelu import Gelu, GeluSettings
 from peftlab.models.fused.tape import apply
 apply(Gelu, GeluSettings(has_backward=False), torch.ones(2, 2))
 print(len({line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}))
+print(torch.get_num_threads(), jit.numba.get_num_threads())
 """
 
 
@@ -40,8 +42,12 @@ def test_an_error_leaves_it_on() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' torch brings another OpenMP")
-def test_one_libgomp_serves_torch_and_the_kernels() -> None:
+def test_one_libgomp_serves_torch_and_the_kernels_with_the_threads_that_are_asked_for() -> None:
     answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CODE], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", CODE],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert answer.stdout.strip() == "1"
+    assert answer.stdout.split() == ["1", "1", "1"]

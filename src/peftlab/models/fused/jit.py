@@ -143,10 +143,16 @@ def runs_kernels(*tensors: Tensor) -> bool:
 
 
 def share_threads() -> None:
-    """Let the kernels use as many threads as torch does."""
+    """Let the kernels use as many threads as torch does.
+
+    numba starts its own at the first call, one for each core, and sets OpenMP's number to that:
+    torch's is put back.
+    """
     if HAS_NUMBA:
-        wanted = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-        numba.set_num_threads(wanted)
+        wanted = torch.get_num_threads()
+        numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))
+        if torch.get_num_threads() != wanted:
+            torch.set_num_threads(wanted)
 
 
 share_threads()
