@@ -74,6 +74,7 @@ OTHER_TRAINING: dict[str, Any] = {
     "layerwise_lr_decay": 0.9,
     "gradient_checkpointing": True,
     "bf16": True,
+    "bf16_full_eval": True,
     "tf32": True,
     "eval_strategy": "steps",
     "eval_steps": 50,
@@ -156,7 +157,7 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
         "warmup_steps": 0.0, "optim": "adamw_torch_fused", "label_smoothing_factor": 0.0,
         "class_weights": None, "layerwise_lr_decay": 1.0, "gradient_checkpointing": False,
         "eval_strategy": "epoch", "eval_steps": None, "early_stopping_patience": None,
-        "early_stopping_threshold": 0.0, "bf16": False, "tf32": False,
+        "early_stopping_threshold": 0.0, "bf16": False, "bf16_full_eval": False, "tf32": False,
     }  # fmt: skip
     assert TrainingSettings().model_dump() == training
     assert Selection().model_dump() == {"split": "train", "fraction": 0.1}
