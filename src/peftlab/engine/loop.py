@@ -53,9 +53,9 @@ def training(
     It goes on from the newest checkpoint, to the same bits as without a break: the order of the
     examples depends on the order seed and the epoch alone, a dropout mask on the position of the
     dropped value (models/dropout.py), so the state of no generator is saved, but which kernels
-    compute its products is. torch's own generator,
-    from which a method may draw something else, is seeded anew each step and put back at the end.
-    The joules used before a break are added to an open meter `energy`.
+    compute its products is. torch's own generator, from which a method may draw something else, is
+    seeded anew each step and put back at the end. The joules used before a break are added to an
+    open meter `energy`.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop, after the state was saved.

@@ -57,11 +57,17 @@ def _run(*command: str) -> str:
 
 def processor_name() -> str | None:
     """Return the processor's name; None if the system does not know it."""
+    return linux_says("model name") or platform.processor() or None
+
+
+def linux_says(name: str) -> str | None:
+    """Return what Linux tells of the first processor under that name; None if it tells nothing."""
     try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        found = None
-    return found.group(1).strip() if found else platform.processor() or None
+        return None
+    found = re.search(rf"^{name}\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1).strip() if found else None
 
 
 def _memory_bytes() -> int | None:

@@ -154,20 +154,29 @@ class Device(ABC):
         size = self.peak_size
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         left, right = (torch.rand(size, size, device=self.torch).to(dtype) for _ in range(2))
-        out, best = torch.empty_like(left), float("inf")
+        out = torch.empty_like(left)
+
+        def multiply() -> None:
+            torch.mm(left, right, out=out)
+            self.synchronize()
+
         with multiplying(precision):
-            ends = perf_counter() + seconds
-            while best == float("inf") or perf_counter() < ends:
-                self.synchronize()
-                began = perf_counter()
-                torch.mm(left, right, out=out)
-                self.synchronize()
-                best = min(best, perf_counter() - began)
-        return 2 * size**3 / best
+            self.synchronize()
+            return 2 * size**3 / best_seconds(multiply, seconds)
 
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return an estimate of the same rate, found without PyTorch if possible."""
         return self.peak_flops_per_second(precision=precision)
+
+
+def best_seconds(work: Callable[[], object], within: float) -> float:
+    """Return the shortest time that the work takes, done again and again for `within` seconds."""
+    ends, best = perf_counter() + within, float("inf")
+    while best == float("inf") or perf_counter() < ends:
+        began = perf_counter()
+        work()
+        best = min(best, perf_counter() - began)
+    return best
 
 
 def kind_of(name: str) -> str:

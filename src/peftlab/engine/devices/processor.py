@@ -9,25 +9,23 @@ import math
 import re
 import resource
 import sys
-from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
 
 from peftlab.core.training import Precision
-from peftlab.engine.devices.base import Device, EnergyCounter
-from peftlab.store.provenance import processor_name
+from peftlab.engine.devices.base import Device, EnergyCounter, best_seconds
+from peftlab.store.provenance import linux_says, processor_name
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
-CPU_INFO = Path("/proc/cpuinfo")
 UNITS = frozenset({"amx_bf16", "avx512_bf16"})
 """Linux's names of what multiplies in bfloat16: matrix units, and instructions for vectors."""
 PEAK_SIZES = (512, 1024, 1024)
-"""The rows, depth and columns of the product by which the peak is estimated."""
+PEAK_OPERATIONS = 2 * math.prod(PEAK_SIZES)
+"""The rows, depth and columns of the product by which the peak is estimated; its operations."""
 POWERCAP = Path("/sys/class/powercap")
 """The folder of the processor's energy counters on Linux (RAPL: Intel, and AMD since Zen)."""
 
@@ -87,7 +85,8 @@ class Processor(Device):
         left = torch.ones(rows, depth, dtype=torch.bfloat16)
         right = torch.ones(depth, columns, dtype=torch.bfloat16)
         out = torch.empty(rows, columns)
-        return _best_rate(lambda: library.multiply(left, right, out, None, 1.0), seconds)
+        multiply = partial(library.multiply, left, right, out, None, 1.0)
+        return PEAK_OPERATIONS / best_seconds(multiply, seconds)
 
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return the best rate that NumPy's matrix product reaches within a tenth of a second.
@@ -98,31 +97,17 @@ class Processor(Device):
             return self.peak_flops_per_second(precision=precision)
         rows, depth, columns = PEAK_SIZES
         left, right = np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32)
-        return _best_rate(lambda: left @ right, 0.1)
+        return PEAK_OPERATIONS / best_seconds(partial(np.matmul, left, right), 0.1)
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments that keep the Trainer from using a GPU."""
         return {"use_cpu": True, "dataloader_pin_memory": False}
 
 
-def _best_rate(multiply: Callable[[], object], seconds: float) -> float:
-    """Return the best rate of a product of PEAK_SIZES within so many seconds."""
-    ends, best = perf_counter() + seconds, float("inf")
-    while best == float("inf") or perf_counter() < ends:
-        began = perf_counter()
-        multiply()
-        best = min(best, perf_counter() - began)
-    return 2 * math.prod(PEAK_SIZES) / best
-
-
 @cache
 def _features() -> frozenset[str]:
     """Return the names of what the processor can do, as Linux lists them; none elsewhere."""
-    try:
-        found = re.search(r"^flags\s*:\s*(.+)$", CPU_INFO.read_text(), re.MULTILINE)
-    except OSError:
-        return frozenset()
-    return frozenset(found.group(1).split() if found else ())
+    return frozenset((linux_says("flags") or "").split())
 
 
 def reset_resident_peak() -> bool:
