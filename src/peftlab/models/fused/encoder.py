@@ -93,7 +93,8 @@ class Encoder:
             tuple(parameter.data_ptr() for parameter in parameters),
             tuple(map(id, trained)),
             part.probabilities,
-            part.versions if rounds() else (),
+            # Roundings of frozen parameters are kept: how often these have been written to.
+            tuple(one._version for one in parameters if not one.requires_grad) if rounds() else (),
         )
         found = self._recordings.get(known_by)
         if found is None:
@@ -142,11 +143,6 @@ class _Part:
         """The current probability of each dropout."""
         of_blocks = (probability for block in self.blocks for probability in block.probabilities)
         return (*([] if self.embedding is None else [self.embedding.probability]), *of_blocks)
-
-    @property
-    def versions(self) -> tuple[int, ...]:
-        """How often each frozen parameter has been written to: roundings of it are kept."""
-        return tuple(one._version for one in self.parameters or () if not one.requires_grad)
 
     @property
     def roundings(self) -> list[Tensor]:
