@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from peftlab.models.fused.jit import HAS_NUMBA, inline, kernel, prange
 from peftlab.models.fused.launch import EntryPoint, launch
-from peftlab.models.fused.matmul import SIZE
+from peftlab.models.fused.matmul import SIZE, Product, product_of
 from peftlab.models.fused.tiles import read, write
 
 f32 = np.float32
@@ -130,25 +130,8 @@ def _fill(out: int, out_row: int, start: int, rows: int, columns: int) -> None:
             write(out + SIZE * (i * out_row + j), read(start + SIZE * j))
 
 
-class _Product(NamedTuple):
-    a: Tensor
-    b: Tensor
-    out: Tensor
-    start: Tensor
-    a_row: int
-    a_flips: bool
-    b_row: int
-    b_flips: bool
-    has_start: bool
-    out_row: int
-    rows: int
-    columns: int
-    depth: int
-    scale: float
-
-
 @inline
-def _begin(n: _Product) -> np.float32:
+def _begin(n: Product) -> np.float32:
     """Put the start into the output, unless it is there; return the share of it that is kept."""
     if not n.has_start:
         return f32(0.0)
@@ -157,21 +140,34 @@ def _begin(n: _Product) -> np.float32:
     return f32(1.0)
 
 
+@inline
+def _distance(row: int, step: int, rows: int, columns: int) -> int:
+    """Return the distance between a matrix's rows, or between its columns if it flips.
+
+    That of a single row is of no account, but BLAS wants it to be as long as the row.
+    """
+    return max(row, columns) if step == 1 else max(step, rows)
+
+
 if IS_THERE:
 
     @EntryPoint
-    def _single(n: _Product) -> None:
+    def _single(n: Product) -> None:
         kept = _begin(n)
         single_product(
-            n.a, n.a_row, n.a_flips, n.b, n.b_row, n.b_flips, n.out, n.out_row,
+            n.a, _distance(n.a_row, n.a_step, n.rows, n.depth), n.a_step != 1,
+            n.b, max(n.b_row, n.depth if n.b_transposed != 0 else n.columns), n.b_transposed,
+            n.out, max(n.out_row, n.columns),
             n.rows, n.columns, n.depth, f32(n.scale), kept,
         )  # fmt: skip
 
     @EntryPoint
-    def _rounded(n: _Product) -> None:
+    def _rounded(n: Product) -> None:
         kept = _begin(n)
         rounded_product(
-            n.a, n.a_row, n.a_flips, n.b, n.b_row, n.b_flips, n.out, n.out_row,
+            n.a, _distance(n.a_row, n.a_step, n.rows, n.depth), n.a_step != 1,
+            n.b, max(n.b_row, n.depth if n.b_transposed != 0 else n.columns), n.b_transposed,
+            n.out, max(n.out_row, n.columns),
             n.rows, n.columns, n.depth, f32(n.scale), kept,
         )  # fmt: skip
 
@@ -182,31 +178,5 @@ def multiply(a: Tensor, b: Tensor, out: Tensor, start: Tensor | None, scale: flo
     Both factors are float32, or both bfloat16. `start` is one row, or `out` itself, or None for
     zeros.
     """
-    rows, columns = out.shape
-    (a_row, a_flips), (b_row, b_flips) = _lies(a), _lies(b)
-    product = _Product(
-        a=a,
-        b=b,
-        out=out,
-        start=out if start is None else start,
-        a_row=a_row,
-        a_flips=a_flips,
-        b_row=b_row,
-        b_flips=b_flips,
-        has_start=start is not None,
-        out_row=max(out.stride(0), columns),
-        rows=rows,
-        columns=columns,
-        depth=a.shape[1],
-        scale=scale,
-    )
-    launch(_rounded if a.dtype is torch.bfloat16 else _single, product)
-
-
-def _lies(x: Tensor) -> tuple[int, bool]:
-    """Return the distance between a matrix's rows, and whether it flips: then of its columns.
-
-    That of a single row is of no account, but BLAS wants it to be as long as the row.
-    """
-    row, step = x.stride()
-    return (max(row, x.shape[1]), False) if step == 1 else (max(step, x.shape[0]), True)
+    entry_point = _rounded if a.dtype is torch.bfloat16 else _single
+    launch(entry_point, product_of(a, b, out, start, scale))

@@ -271,7 +271,9 @@ def multiply(
         )
 
 
-class _Product(NamedTuple):
+class Product(NamedTuple):
+    """The fields of out = start + scale * a @ b, as matmul_kernel takes them."""
+
     a: Tensor
     b: Tensor
     out: Tensor
@@ -291,7 +293,7 @@ class _Product(NamedTuple):
 
 
 @EntryPoint
-def _matmul(n: _Product) -> None:
+def _matmul(n: Product) -> None:
     start = n.start if n.has_start != 0 else 0
     matmul_kernel(
         n.a, n.a_row, n.a_step, n.b, n.b_row, n.b_transposed != 0, start, n.start_row,
@@ -299,15 +301,15 @@ def _matmul(n: _Product) -> None:
     )  # fmt: skip
 
 
-def multiply_by_kernel(
+def product_of(
     a_RK: Tensor, b_KN: Tensor, out_RN: Tensor, start: Tensor | None, scale: float
-) -> None:
-    """Set out = start + scale * a @ b. `start` is one row, or `out` itself, or None for zeros."""
+) -> Product:
+    """Return the fields; `start` is one row, or `out` itself, or None for zeros."""
     a_row, a_step = a_RK.stride()
     b_row, b_column = b_KN.stride()
     is_transposed = b_column != 1
     rows, columns = out_RN.shape
-    product = _Product(
+    return Product(
         a=a_RK,
         b=b_KN,
         out=out_RN,
@@ -325,4 +327,10 @@ def multiply_by_kernel(
         threads=torch.get_num_threads(),
         scale=scale,
     )
-    launch(_matmul, product)
+
+
+def multiply_by_kernel(
+    a_RK: Tensor, b_KN: Tensor, out_RN: Tensor, start: Tensor | None, scale: float
+) -> None:
+    """Set out = start + scale * a @ b. `start` is one row, or `out` itself, or None for zeros."""
+    launch(_matmul, product_of(a_RK, b_KN, out_RN, start, scale))
